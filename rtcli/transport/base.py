@@ -1,0 +1,109 @@
+"""What the call knows of a WebRTC peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+CHANNEL = "oai-events"
+"""Label of the data channel; the client creates it before the offer (OpenAI's WebRTC guide)."""
+FRAME_MS = 20
+"""Duration of the Opus packets we send."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtpPacket:
+    """One received audio packet, decrypted (RFC 3550)."""
+
+    sequence: int
+    """16 bits, wraps."""
+    timestamp: int
+    """32 bits, wraps; 48 kHz."""
+    ssrc: int
+    marker: bool
+    payload: bytes
+    """Opus (RFC 7587)."""
+
+
+class AudioSource(Protocol):
+    """What we send. Asked once a frame on the event loop; must not wait."""
+
+    def next_packet(self) -> bytes:
+        """The Opus payload of the next 20 ms."""
+
+
+class AudioSink(Protocol):
+    """What we receive. Fed on the event loop; must not wait."""
+
+    def add(self, packet: RtpPacket, now: float) -> None:
+        """`now`: seconds on the monotonic clock at arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The data channel is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the data channel."""
+
+    data: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The connection ended and it was not us. Comes once, last."""
+
+    reason: str
+    """A fragment for people: "the other side closed the call", "nothing arrived for 4 s"."""
+    orderly: bool
+    """True when the other side said goodbye (data channel or DTLS close)."""
+
+
+Signal = Opened | Message | Down
+Deliver = Callable[[Signal], None]
+"""Takes a signal on the event loop; must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStats:
+    round_trip: float | None
+    """Seconds."""
+    packets_sent: int
+    packets_received: int
+    packets_lost: int
+    jitter: float | None
+    """Seconds (RFC 3550 section 6.4.1)."""
+    buffered: int
+    """Bytes of events not yet on the wire."""
+
+
+class Peer(Protocol):
+    """One side of one call. Made for one use: offer then accept, or answer; then send; then close."""
+
+    async def offer(self) -> str:
+        """The SDP offer, candidates gathered."""
+
+    async def accept(self, answer: str, *, limit: float) -> None:
+        """Take the answer and return when the data channel is open.
+
+        Raises ConnectError naming the step when that takes more than `limit` seconds or fails before.
+        """
+
+    async def answer(self, offer: str) -> str:
+        """The SDP answer to a peer that called us. Raises ValueError when the offer can not be answered."""
+
+    def send(self, text: str) -> None:
+        """Queue one event. Raises EventTooLarge, and CallLost when the channel is not open."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of events queued and not yet acknowledged by the transport."""
+
+    async def stats(self) -> PeerStats: ...
+
+    async def close(self) -> None:
+        """Say goodbye and free everything; safe to repeat; never takes longer than 2 s."""
