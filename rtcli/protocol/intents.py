@@ -1,0 +1,126 @@
+"""What a face, a pipe or the call's own parts ask of a conversation, and what the conversation asks of the call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtcli.errors import RtcliError
+from rtcli.protocol.codec import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A message of the user (or of `role`), and a response to it."""
+
+    text: str
+    role: str = "user"
+    images: tuple[str, ...] = ()
+    """`data:` URIs (PNG or JPEG)."""
+    respond: bool = True
+    interrupt: bool = False
+    """Stop the answer that is running instead of waiting for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvent:
+    """A client event as the user wrote it."""
+
+    event: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop the model, now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a function gave back."""
+
+    call_id: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayMicrophone:
+    """Begin with a microphone that waited (`Plan.microphone_waits`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneEnded:
+    """A file that served as microphone was read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """No more lines will come: end when nothing is pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing has been audible for two seconds: a voice whose end was never announced is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the call now."""
+
+    reason: str = "hung up"
+    exit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """A part of the call broke in a way that ends it."""
+
+    error: RtcliError
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Silence instead of the microphone; None toggles."""
+
+    on: bool | None = None
+
+
+Intent = (
+    Say
+    | SendEvent
+    | Interrupt
+    | ToolOutput
+    | PlayMicrophone
+    | MicrophoneEnded
+    | InputEnded
+    | Quiet
+    | HangUp
+    | Fail
+    | Mute
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMicrophone:
+    """The session is as it should be: what is heard from now on counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceSpeaker:
+    """Barge-in: nothing of the running answer may be heard any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetMuted:
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The call is over. `drain`: let what has arrived be heard first."""
+
+    reason: str
+    exit: int = 0
+    error: RtcliError | None = None
+    drain: bool = False
+
+
+Effect = OpenMicrophone | SilenceSpeaker | SetMuted | Finish
