@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from rtcli.protocol.secret import Secret
+
 
 CHANNEL = "oai-events"
 """Label of the data channel; the client creates it before the offer (OpenAI's WebRTC guide)."""
@@ -61,6 +63,16 @@ class Down:
     """A fragment for people: "the other side closed the call", "nothing arrived for 4 s"."""
     orderly: bool
     """True when the other side said goodbye (data channel or DTLS close)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server (RFC 7064, RFC 7065), and how it knows us."""
+
+    url: str
+    """`stun:HOST[:PORT]`, `turn:HOST[:PORT][?transport=udp|tcp]` or `turns:HOST[:PORT]`."""
+    username: str | None = None
+    password: Secret | None = None
 
 
 Signal = Opened | Message | Down

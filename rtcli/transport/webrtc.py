@@ -1,0 +1,327 @@
+"""The WebRTC peer on aiortc.
+
+`webrtc*.py` are the only files that know aiortc and aioice: this one makes and ends connections, `webrtc_rtp.py`
+carries sound, `webrtc_ice.py` looks after addresses and liveness, `webrtc_inside.py` guards the private attributes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+import aiortc
+from aiortc.rtcicetransport import parse_stun_turn_uri
+
+from rtcli.errors import CallLost, ConnectError, EventTooLarge, UsageError
+from rtcli.protocol import sdp
+from rtcli.transport.base import (
+    CHANNEL,
+    AudioSink,
+    AudioSource,
+    Deliver,
+    Down,
+    IceServer,
+    Message,
+    Opened,
+    PeerStats,
+    Signal,
+)
+from rtcli.transport.liveness import LOST
+from rtcli.transport.webrtc_ice import IceAgent
+from rtcli.transport.webrtc_inside import inside
+from rtcli.transport.webrtc_rtp import Faults, PacedTrack, Tap
+
+
+ANSWER_LIMIT = 30.0
+"""Seconds that one who called us has to connect after our answer."""
+FLUSH_LIMIT = 0.5
+"""Seconds that events on their way may delay closing."""
+CLOSE_LIMIT = 1.2
+"""Seconds for aiortc to close; a TURN server that is gone would hold it up for half a minute."""
+NAMED_ADDRESSES = 3
+"""Addresses named in an error."""
+
+_RATE = 48_000
+_RECEIVED_SHUTDOWN = 2
+"""OpenSSL's SSL_RECEIVED_SHUTDOWN: the other side sent close_notify."""
+_log = logging.getLogger(__name__)
+
+
+class WebRtcPeer:
+    """One side of one call. See `rtcli.transport.base.Peer` for what its methods promise.
+
+    `loopback`: the other side is on this machine, as the host of its URL says. Only 127.0.0.1 is offered then, and
+    nothing else is used once the other side has named an address on loopback too. When it has named none, a proxy or
+    a container stands in between, and the machine's other addresses are used, unadvertised.
+
+    `deliver` gets Opened when the channel opens, before `accept` returns; then messages; Down once and last, unless
+    `close` came first. Exceptions in `deliver`, `source` and `sink` are logged once each and change nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: AudioSource | None,
+        sink: AudioSink | None,
+        deliver: Deliver,
+        ice_servers: Sequence[IceServer] = (),
+        loopback: bool = False,
+    ) -> None:
+        servers = [] if loopback else [_ice_server(server) for server in ice_servers]
+        self._pc = aiortc.RTCPeerConnection(
+            aiortc.RTCConfiguration(iceServers=servers, bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE)
+        )
+        self._source = source
+        self._sink = sink
+        self._deliver = deliver
+        self._loopback = loopback
+        self._faults = Faults()
+        self._channel: aiortc.RTCDataChannel | None = None
+        self._dtls: aiortc.RTCDtlsTransport | None = None
+        self._ice: IceAgent | None = None
+        self._offer = ""
+        self._remote: sdp.Description | None = None
+        self._settled = asyncio.Event()
+        """The channel is open, or never will be."""
+        self._failure: ConnectError | None = None
+        self._over = False
+        """Down was delivered, or we closed."""
+        self._limit: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def offer(self) -> str:
+        """The SDP offer, candidates gathered. Raises ConnectError when this machine has no address to offer."""
+        # Sound first: aiortc hangs the bundle on the transport made first.
+        transceiver = self._add_audio()
+        self._adopt(self._pc.createDataChannel(CHANNEL))
+        self._take_over(transceiver.receiver.transport)
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        self._offer = sdp.publish_offer(self._pc.localDescription.sdp)
+        if "\r\na=candidate:" not in self._offer:
+            missing = "the loopback interface is down" if self._loopback else "this machine has no network address"
+            raise ConnectError("ice", missing)
+        return self._offer
+
+    async def accept(self, answer: str, *, limit: float) -> None:
+        """Take the answer and return when the data channel is open; see Peer. After an error the peer is closed."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._apply(answer)
+                await self._settled.wait()
+        except TimeoutError:
+            self._failure = self._failure or self._stuck(limit)
+        except ConnectError as error:
+            self._failure = error
+        if self._failure:
+            await self.close()
+            raise self._failure
+
+    async def _apply(self, answer: str) -> None:
+        assert self._ice is not None, "accept() follows offer()"
+        try:
+            self._remote = sdp.read_answer(answer, self._offer, loopback=self._loopback)
+        except sdp.BadDescription as error:
+            raise ConnectError("answer", str(error)) from None
+        if self._remote.tcp_only:
+            raise ConnectError("ice", "the answer names TCP addresses only, and media travel over UDP here")
+        self._stay_on_loopback()
+        try:
+            await self._pc.setRemoteDescription(aiortc.RTCSessionDescription(self._remote.text, "answer"))
+        except Exception as error:
+            raise ConnectError("answer", f"the answer can not be used: {error}") from error
+
+    async def answer(self, offer: str) -> str:
+        """The SDP answer to a peer that called us. Raises ValueError when the offer can not be answered.
+
+        A caller that is not connected within ANSWER_LIMIT ends in Down.
+        """
+        self._remote = sdp.read_offer(offer)
+        transceiver = self._add_audio() if self._remote.audio else None
+        self._pc.on("datachannel", self._take_channel)
+        await self._pc.setRemoteDescription(aiortc.RTCSessionDescription(self._remote.text, "offer"))
+        shared = transceiver.receiver if transceiver else self._pc.sctp
+        assert shared is not None, "read_offer() gives a section at least"
+        self._take_over(shared.transport)
+        await self._pc.setLocalDescription(await self._pc.createAnswer())
+        self._stay_on_loopback()
+        self._limit = asyncio.get_running_loop().call_later(ANSWER_LIMIT, self._never_came)
+        return sdp.publish_answer(self._pc.localDescription.sdp, self._remote)
+
+    def _add_audio(self) -> aiortc.RTCRtpTransceiver:
+        transceiver = self._pc.addTransceiver(PacedTrack(self._source, self._faults), "sendrecv")
+        Tap(transceiver.receiver, self._sink, self._faults)
+        return transceiver
+
+    def _take_over(self, dtls: aiortc.RTCDtlsTransport) -> None:
+        """Watch the one transport that sound and events share."""
+        self._dtls = dtls
+        self._ice = IceAgent(dtls.transport, loopback=self._loopback, lost=self._silent, faults=self._faults)
+        dtls.on("statechange", self._on_transport)
+        dtls.transport.on("statechange", self._on_transport)
+
+    def _stay_on_loopback(self) -> None:
+        """Leave this machine's other addresses alone, now that the other side is known to be on loopback as well."""
+        assert self._remote is not None
+        assert self._ice is not None
+        if self._loopback and any(address.startswith("127.") for address in self._remote.addresses):
+            self._ice.keep_loopback()
+
+    def _take_channel(self, channel: aiortc.RTCDataChannel) -> None:
+        if channel.label == CHANNEL and self._channel is None:
+            self._adopt(channel)
+            self._on_open()
+        else:
+            _log.info("a data channel named %.40r is ignored", channel.label)
+
+    def _adopt(self, channel: aiortc.RTCDataChannel) -> None:
+        self._channel = channel
+        channel.on("open", self._on_open)
+        channel.on("message", self._on_message)
+        channel.on("close", self._on_channel_close)
+
+    # Events of aiortc: an exception in one of these would close the connection.
+
+    def _on_open(self) -> None:
+        if not self._over:
+            self._signal(Opened())
+            self._settled.set()
+
+    def _on_message(self, data: str | bytes) -> None:
+        if not self._over:
+            self._signal(Message(data))
+
+    def _on_channel_close(self) -> None:
+        self._end("the other side closed the call", orderly=True)
+
+    def _on_transport(self) -> None:
+        assert self._dtls is not None
+        ice, dtls = self._dtls.transport.state, self._dtls.state
+        if "failed" in {ice, dtls}:
+            self._end("the connection failed", orderly=False)
+        elif dtls == "closed":
+            goodbye = bool(inside(self._dtls, "_ssl").get_shutdown() & _RECEIVED_SHUTDOWN)
+            self._end("the other side closed the call" if goodbye else "the connection broke", orderly=goodbye)
+        elif dtls == "connected" and self._limit:
+            self._limit.cancel()
+
+    def _silent(self) -> None:
+        self._end(f"nothing arrived for {LOST:g} s", orderly=False)
+
+    def _never_came(self) -> None:
+        self._end(f"the other side did not connect in {ANSWER_LIMIT:g} s", orderly=False)
+
+    def _end(self, reason: str, *, orderly: bool) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._offer and not self._settled.is_set():
+            self._failure = self._broken(reason)
+        else:
+            self._signal(Down(reason, orderly))
+        self._settled.set()
+
+    def _signal(self, signal: Signal) -> None:
+        try:
+            self._deliver(signal)
+        except Exception as error:  # noqa: BLE001 - aiortc would close the connection
+            self._faults.note("taking a signal", error)
+
+    # What to say when there is no connection
+
+    def _stuck(self, limit: float) -> ConnectError:
+        """How far connecting got in `limit` seconds."""
+        assert self._dtls is not None
+        if self._dtls.transport.state != "completed":
+            return self._unreachable(f"in {limit:g} s")
+        if self._dtls.state != "connected":
+            return ConnectError("dtls", f"the DTLS handshake did not finish in {limit:g} s")
+        return ConnectError("channel", f"the data channel did not open in {limit:g} s")
+
+    def _broken(self, reason: str) -> ConnectError:
+        """Connecting ended before the limit."""
+        assert self._dtls is not None
+        if self._dtls.transport.state != "completed":
+            return self._unreachable("at all")
+        if self._dtls.state == "failed" and self._dtls.encrypted:
+            return ConnectError("dtls", "the other side's certificate is not the one its answer names")
+        if self._dtls.state != "connected":
+            return ConnectError("dtls", f"the DTLS handshake failed: {reason}")
+        return ConnectError("channel", f"the data channel did not open: {reason}")
+
+    def _unreachable(self, when: str) -> ConnectError:
+        assert self._remote is not None
+        assert self._ice is not None
+        named = self._remote.addresses[:NAMED_ADDRESSES]
+        if not named:
+            return ConnectError("ice", f"the answer names no address, and nothing came from the other side {when}")
+        where = ", ".join(named) + (", …" if len(self._remote.addresses) > NAMED_ADDRESSES else "")
+        if self._ice.heard:
+            return ConnectError("ice", f"packets came back, but the ICE checks with {where} did not succeed {when}")
+        return ConnectError("ice", f"no UDP packet to {where} got an answer {when}", udp_suspect=True)
+
+    # The open call
+
+    def send(self, text: str) -> None:
+        """Queue one event. Raises EventTooLarge, and CallLost when the channel is not open (yet, or any more)."""
+        if self._over or self._channel is None or self._channel.readyState != "open":
+            raise CallLost("the data channel is not open")
+        limit = self._remote.max_message_size if self._remote else None
+        if limit is not None and len(text) * 3 > limit and (size := len(text.encode())) > limit:
+            raise EventTooLarge(size, limit)
+        self._channel.send(text)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of events queued and not yet acknowledged by the other side's SCTP."""
+        if self._channel is None:
+            return 0
+        sctp = self._channel.transport
+        waiting = (*inside(sctp, "_outbound_queue"), *inside(sctp, "_sent_queue"))
+        return self._channel.bufferedAmount + sum(len(chunk.user_data) for chunk in waiting)
+
+    async def stats(self) -> PeerStats:
+        report = (await self._pc.getStats()).values()
+        sent = [entry.packetsSent for entry in report if entry.type == "outbound-rtp"]
+        received = [entry for entry in report if entry.type == "inbound-rtp"]
+        return PeerStats(
+            round_trip=self._ice.round_trip if self._ice else None,
+            packets_sent=sum(sent),
+            packets_received=sum(entry.packetsReceived for entry in received),
+            packets_lost=sum(entry.packetsLost for entry in received),
+            jitter=max((entry.jitter / _RATE for entry in received), default=None),
+            buffered=self.buffered,
+        )
+
+    async def close(self) -> None:
+        """Say goodbye and free everything; safe to repeat; never takes longer than 2 s."""
+        self._closing = self._closing or asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if not self._over:
+            await self._flush()
+        self._over = True
+        if self._limit:
+            self._limit.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT):
+                await self._pc.close()
+        await asyncio.sleep(0)
+
+    async def _flush(self) -> None:
+        """Give the last events a moment to get through."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_LIMIT):
+                while self.buffered:  # noqa: ASYNC110 - aiortc has no event for the last acknowledgement
+                    await asyncio.sleep(0.005)
+
+
+def _ice_server(server: IceServer) -> aiortc.RTCIceServer:
+    try:
+        parse_stun_turn_uri(server.url)
+    except ValueError as error:
+        raise UsageError(f"not a STUN or TURN URL: {server.url[:200]!r} ({error})") from None
+    password = server.password.reveal() if server.password else None
+    return aiortc.RTCIceServer(urls=server.url, username=server.username, credential=password)
