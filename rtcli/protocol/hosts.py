@@ -79,8 +79,8 @@ def redirect_target(url: str, location: str) -> str | None:
     return urlunsplit(target._replace(fragment="")) if usable else None
 
 
-def key_may_follow(url: str, target: str) -> bool:
-    """Whether a key sent to `url` may go on to `target`: the same host and port, or its encrypted twin."""
+def same_server(url: str, target: str) -> bool:
+    """Whether what was sent to `url` may go on to `target`: the same host and port, or its encrypted twin."""
     old, new = urlsplit(url), urlsplit(target)
     if old.hostname != new.hostname:
         return False

@@ -33,7 +33,7 @@ EXPIRES_MIN, EXPIRES_MAX = 10, 7200
 class HttpRequest:
     """One request. A header value that is a Secret never goes to another host and never shows."""
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "HEAD", "POST", "DELETE"]
     url: str
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
