@@ -171,12 +171,13 @@ class WavSpeaker(_PacedSpeaker):
         try:
             number = os.open(self.name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
             self._file = io.FileIO(number, "w")
-            if hasattr(os, "fchmod") and self._file.seekable():
-                with suppress(OSError):  # somebody else's file that we may write
-                    os.fchmod(number, 0o600)
             self._file.write(_header(None))
         except OSError as error:
+            self._close_file()
             raise DeviceError(f"{self.name}: {error.strerror or error}") from None
+        if hasattr(os, "fchmod") and self._file.seekable():
+            with suppress(OSError):  # somebody else's file that we may write
+                os.fchmod(number, 0o600)
         super().start(pull)
 
     def _take(self, pcm: bytes) -> None:
@@ -192,10 +193,13 @@ class WavSpeaker(_PacedSpeaker):
     def _finish(self) -> None:
         self._guarded(self._flush)
         self._guarded(self._update)
-        if self._file is not None:
+        self._close_file()
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
             with suppress(OSError):
-                self._file.close()
-        self._file = None
+                file.close()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         if self._file is None:
@@ -206,10 +210,7 @@ class WavSpeaker(_PacedSpeaker):
             self._fail(f"{self.name}: {error.strerror or error}")
 
     def _fail(self, message: str) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with suppress(OSError):
-                file.close()
+        self._close_file()
         self.error = message
         if self._on_error is not None:
             self._on_error(message)
