@@ -15,7 +15,7 @@ from rtcli.sandbox.session_shapes import MAX_OUTPUT_TOKENS
 from rtcli.sandbox.usage import response_usage, text_tokens
 
 
-_WORDS = re.compile(r"\s*\S+|\s+")
+_WORDS = re.compile(r"\s*\S+(?:\s+$)?|\s+")
 """A delta is a word with the space in front of it, which is about what the service sends."""
 _ARGUMENT_DELTA = 24
 """Characters."""

@@ -107,7 +107,7 @@ def a_call(line: str) -> FunctionCall:
     return FunctionCall(name, json.loads(arguments))
 
 
-def told(effect: Effect) -> str:  # noqa: PLR0911 - a line an effect
+def told(effect: Effect) -> str:
     """One output line."""
     match effect:
         case Send(event):
@@ -343,8 +343,8 @@ def test_usage_figures_add_up() -> None:
     driver = Driver(None)
     for line in (
         (
-            '> {"type":"conversation.item.create","item":{"type":"message","role":"user","content":[{"type":"input_text",'
-            '"text":"Tell me something long."},{"type":"input_image","image_url":"data:,"}]}}'
+            '> {"type":"conversation.item.create","item":{"type":"message","role":"user","content":'
+            '[{"type":"input_text","text":"Tell me."},{"type":"input_image","image_url":"data:,"}]}}'
         ),
         '> {"type":"response.create"}',
         "* piece resp_1 Once upon a time there was a call.",
