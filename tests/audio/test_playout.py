@@ -9,11 +9,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streams import packet, play, sent, silent, voiced
 
 from rtcli.audio import opus
 from rtcli.audio.playout import Playout
 from rtcli.transport.base import RtpPacket
+
+from .streams import packet, play, sent, silent, voiced
 
 
 PAYLOADS = st.one_of(st.sampled_from(voiced(40)), st.binary(max_size=60))

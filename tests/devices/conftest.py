@@ -1,0 +1,32 @@
+"""The virtual sound card, one for all tests here. PortAudio lists devices at import, so this comes before it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .card import Card, missing
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
+    """A running card; this process's environment leads PortAudio to it, and to nothing else."""
+    lacking = missing()
+    if lacking:
+        if os.environ.get("RTCLI_REQUIRE_ALL") == "1":
+            pytest.fail(f"the virtual sound card needs {lacking}")
+        pytest.skip(f"NOT RUN: the virtual sound card needs {lacking}")
+    # PulseAudio's socket path must be short (108 bytes), which pytest's own folders are not.
+    with tempfile.TemporaryDirectory(prefix="card-") as home:
+        running = Card(Path(home))
+        running.start()
+        for name in ("ALSA_CONFIG_PATH", "PULSE_SERVER", "PULSE_COOKIE", "JACK_NO_START_SERVER"):
+            monkeypatch.setenv(name, running.environment[name])
+        try:
+            yield running
+        finally:
+            running.stop()

@@ -1,0 +1,190 @@
+"""Real PortAudio streams on a virtual sound card, each in an interpreter of its own.
+
+A fresh one, because PortAudio lists devices once, when it is loaded, and keeps threads that outlive a dead server.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import textwrap
+import wave
+from array import array
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .card import Card
+
+
+pytestmark = pytest.mark.audio
+
+PREAMBLE = """
+import json, math, sys, threading, time
+from array import array
+from pathlib import Path
+from rtcli.audio import portaudio
+from rtcli.audio.portaudio import DeviceMicrophone, DeviceSpeaker, devices, find
+from rtcli.errors import DeviceError, UsageError
+
+def heard(microphone, seconds):
+    blocks, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        block = microphone.read()
+        if block is None:
+            time.sleep(0.005)
+        else:
+            blocks.append(block)
+    return array("h", b"".join(blocks))
+
+class Tone:
+    def __init__(self, hertz=500.0):
+        self.at, self.step, self.calls = 0, 2 * math.pi * hertz / 48000, []
+    def __call__(self, samples):
+        self.calls.append(time.monotonic())
+        out = array("h", (int(8000 * math.sin(self.step * (self.at + i))) for i in range(samples)))
+        self.at += samples
+        return out.tobytes()
+"""
+
+
+def run(card: Card, program: str, *words: str, timeout: float = 60) -> Any:
+    """What a program of ours printed as JSON, with the card as its only sound."""
+    done = subprocess.run(
+        [sys.executable, "-c", PREAMBLE + textwrap.dedent(program), *words],
+        env=card.environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, "the C libraries' chatter reached the terminal"
+    return json.loads(done.stdout)
+
+
+def tone_file(path: Path, seconds: float, hertz: float = 440.0) -> Path:
+    with wave.open(str(path), "wb") as writer:
+        writer.setparams((1, 2, 48_000, 0, "NONE", ""))
+        step = 2 * math.pi * hertz / 48_000
+        writer.writeframes(array("h", (int(9000 * math.sin(step * i)) for i in range(int(seconds * 48_000)))).tobytes())
+    return path
+
+
+def pitch(samples: array[int]) -> float:
+    """Hertz, by upward crossings of zero in what is not silent."""
+    loud = [i for i, sample in enumerate(samples) if abs(sample) > 1000]
+    assert len(loud) > 1000, "nothing was heard"
+    part = samples[loud[0] : loud[-1]]
+    return sum(a < 0 <= b for a, b in pairwise(part)) / len(part) * 48_000
+
+
+def test_the_card_s_devices_are_listed_and_found_by_number_name_and_part(card: Card) -> None:
+    told = run(
+        card,
+        """
+        all = devices()
+        speaker = find("output", "card_speaker")
+        print(json.dumps({
+            "names": [d.name for d in all],
+            "same": [find("output", str(speaker.index)) == speaker, find("output", "SPEAK") == speaker],
+            "defaults": [d.name for d in all if d.is_default_input or d.is_default_output],
+        }))
+        """,
+    )
+    assert set(told["names"]) == {"card_speaker", "card_mic", "default"}
+    assert told["same"] == [True, True]
+    assert told["defaults"]
+
+
+def test_an_ambiguous_name_lists_what_it_could_mean_and_an_unknown_one_what_there_is(card: Card) -> None:
+    told = run(
+        card,
+        """
+        said = []
+        for kind, spec in (("input", "a"), ("input", "nothing-like-it"), ("output", "99"), ("input", "card_speaker")):
+            try:
+                find(kind, spec)
+            except (UsageError, DeviceError) as error:
+                said.append([type(error).__name__, str(error)])
+        print(json.dumps(said))
+        """,
+    )
+    assert [kind for kind, _ in told] == ["UsageError", "DeviceError", "DeviceError", "DeviceError"]
+    assert "card_mic" in told[0][1]
+    assert "default" in told[0][1]
+    assert "card_mic" in told[1][1]
+
+
+def test_a_wav_played_into_the_card_comes_out_of_the_microphone(card: Card, tmp_path: Path) -> None:
+    program = """
+        import subprocess
+        microphone = DeviceMicrophone(find("input", "card_mic"))
+        microphone.start()
+        player = subprocess.Popen(["paplay", "--device=card_room", sys.argv[1]])
+        samples = heard(microphone, 2.0)
+        player.wait()
+        microphone.close()
+        Path(sys.argv[2]).write_bytes(samples.tobytes())
+        print(json.dumps({"name": microphone.name, "overflows": microphone.overflows}))
+    """
+    out = tmp_path / "heard.raw"
+    told = run(card, program, str(tone_file(tmp_path / "tone.wav", 1.0)), str(out))
+    assert told["name"] == "card_mic"
+    assert pitch(array("h", out.read_bytes())) == pytest.approx(440, rel=0.02)
+
+
+def test_what_the_speaker_pulls_comes_out_of_the_card(card: Card, tmp_path: Path) -> None:
+    program = """
+        tone, speaker = Tone(), DeviceSpeaker()
+        speaker.start(tone)
+        time.sleep(1.5)
+        speaker.close()
+        calls = len(tone.calls)
+        time.sleep(0.2)
+        print(json.dumps({"blocks": calls, "after": len(tone.calls) - calls}))
+    """
+    with card.recording(tmp_path / "out.raw"):
+        told = run(card, program)
+    assert 100 < told["blocks"] < 200
+    assert told["after"] == 0
+    assert pitch(array("h", (tmp_path / "out.raw").read_bytes())) == pytest.approx(500, rel=0.02)
+
+
+def test_without_a_sound_server_the_error_is_one_clear_line(card: Card) -> None:
+    card.stop()
+    told = run(
+        card,
+        """
+        said = []
+        for make in (DeviceMicrophone, DeviceSpeaker):
+            try:
+                part = make()
+                part.start(*([lambda n: bytes(2 * n)] if make is DeviceSpeaker else []))
+            except DeviceError as error:
+                said.append(str(error))
+        print(json.dumps(said))
+        """,
+    )
+    assert len(told) == 2
+    assert all(line and "\n" not in line for line in told)
+
+
+SPEAKERS_OF_STDERR = """
+import ctypes, os, sys
+from rtcli.audio.portaudio import devices
+devices()
+ctypes.CDLL(None).perror(b"chatter")
+print("ours", file=sys.stderr)
+os.write(2, b"and raw")
+"""
+
+
+def test_chatter_of_c_libraries_is_hushed_and_our_own_words_are_not(card: Card) -> None:
+    command = [sys.executable, "-c", SPEAKERS_OF_STDERR]
+    done = subprocess.run(command, env=card.environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == "ours\nand raw"
