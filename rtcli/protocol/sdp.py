@@ -76,6 +76,11 @@ class Description:
     """There were candidates, and all of them were TCP."""
     refused: tuple[Refused, ...] = ()
 
+    @property
+    def on_loopback(self) -> bool:
+        """The other side names an address on (IPv4) loopback."""
+        return any(where.startswith("127.") for where in self.addresses)
+
 
 def read_answer(body: str, offer: str, *, loopback: bool = False) -> Description:
     """The answer to `offer`, the text we sent. Raises BadDescription.
@@ -258,7 +263,7 @@ class _Transport:
     tcp_only: bool
 
     def keep_loopback(self) -> None:
-        local = [(where, line) for where, line in self.candidates if where.startswith(("127.", "[::1]"))]
+        local = [(where, line) for where, line in self.candidates if where.startswith("127.")]
         self.candidates = local or self.candidates
 
     def lines(self) -> Iterator[str]:
@@ -283,7 +288,7 @@ def _transport(session: _Media, accepted: list[_Media], what: str) -> _Transport
     if fingerprints is None:
         raise BadDescription(f"the {what} has no DTLS fingerprint of SHA-256, SHA-384 or SHA-512")
     lines = first.values("candidate") or [line for scope in scopes for line in scope.values("candidate")]
-    candidates, tcp = _candidates(lines)
+    candidates, tcp_only = _candidates(lines)
     return _Transport(
         fragment,
         password,
@@ -291,7 +296,7 @@ def _transport(session: _Media, accepted: list[_Media], what: str) -> _Transport
         _setup(scopes, what),
         any("ice-lite" in scope.attributes for scope in scopes),
         candidates,
-        bool(tcp and not candidates),
+        tcp_only,
     )
 
 
@@ -307,17 +312,17 @@ def _setup(scopes: list[_Media], what: str) -> str:
     return next(given, "actpass" if what == "offer" else "passive")
 
 
-def _candidates(lines: Iterable[str]) -> tuple[list[tuple[str, str]], int]:
-    """The usable ones, each once, and how many were TCP."""
+def _candidates(lines: Iterable[str]) -> tuple[list[tuple[str, str]], bool]:
+    """The usable ones, each once, and whether there were some but all of them TCP."""
     usable: dict[str, str] = {}
-    tcp = 0
+    transports: set[str] = set()
     for line in lines:
         words = line.split()
-        tcp += len(words) > 2 and words[2].lower() == "tcp"
+        transports.update(words[2:3])
         candidate = _candidate(words)
         if candidate and len(usable) < MAX_CANDIDATES:
             usable.setdefault(*candidate)
-    return list(usable.items()), tcp
+    return list(usable.items()), {name.lower() for name in transports} == {"tcp"}
 
 
 def _candidate(words: list[str]) -> tuple[str, str] | None:

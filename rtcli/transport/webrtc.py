@@ -29,7 +29,7 @@ from rtcli.transport.base import (
     Signal,
 )
 from rtcli.transport.liveness import LOST
-from rtcli.transport.webrtc_ice import IceAgent
+from rtcli.transport.webrtc_ice import IceAgent, Reach
 from rtcli.transport.webrtc_inside import inside
 from rtcli.transport.webrtc_rtp import Faults, PacedTrack, Tap
 
@@ -52,9 +52,8 @@ _log = logging.getLogger(__name__)
 class WebRtcPeer:
     """One side of one call. See `rtcli.transport.base.Peer` for what its methods promise.
 
-    `loopback`: the other side is on this machine, as the host of its URL says. Only 127.0.0.1 is offered then, and
-    nothing else is used once the other side has named an address on loopback too. When it has named none, a proxy or
-    a container stands in between, and the machine's other addresses are used, unadvertised.
+    `loopback`: the other side is on this machine, as the host of its URL says, or as a server bound to loopback knows.
+    Two such peers use 127.0.0.1 and nothing else. What happens with others stands under `Reach`.
 
     `deliver` gets Opened when the channel opens, before `accept` returns; then messages; Down once and last, unless
     `close` came first. Exceptions in `deliver`, `source` and `sink` are logged once each and change nothing.
@@ -96,7 +95,7 @@ class WebRtcPeer:
         # Sound first: aiortc hangs the bundle on the transport made first.
         transceiver = self._add_audio()
         self._adopt(self._pc.createDataChannel(CHANNEL))
-        self._take_over(transceiver.receiver.transport)
+        self._take_over(transceiver.receiver.transport, Reach.LOOPBACK_FIRST)
         await self._pc.setLocalDescription(await self._pc.createOffer())
         self._offer = sdp.publish_offer(self._pc.localDescription.sdp)
         if "\r\na=candidate:" not in self._offer:
@@ -126,7 +125,8 @@ class WebRtcPeer:
             raise ConnectError("answer", str(error)) from None
         if self._remote.tcp_only:
             raise ConnectError("ice", "the answer names TCP addresses only, and media travel over UDP here")
-        self._stay_on_loopback()
+        if self._loopback and self._remote.on_loopback:
+            self._ice.keep_loopback()
         try:
             await self._pc.setRemoteDescription(aiortc.RTCSessionDescription(self._remote.text, "answer"))
         except Exception as error:
@@ -143,9 +143,8 @@ class WebRtcPeer:
         await self._pc.setRemoteDescription(aiortc.RTCSessionDescription(self._remote.text, "offer"))
         shared = transceiver.receiver if transceiver else self._pc.sctp
         assert shared is not None, "read_offer() gives a section at least"
-        self._take_over(shared.transport)
+        self._take_over(shared.transport, Reach.LOOPBACK if self._remote.on_loopback else Reach.MACHINE)
         await self._pc.setLocalDescription(await self._pc.createAnswer())
-        self._stay_on_loopback()
         self._limit = asyncio.get_running_loop().call_later(ANSWER_LIMIT, self._never_came)
         return sdp.publish_answer(self._pc.localDescription.sdp, self._remote)
 
@@ -154,19 +153,13 @@ class WebRtcPeer:
         Tap(transceiver.receiver, self._sink, self._faults)
         return transceiver
 
-    def _take_over(self, dtls: aiortc.RTCDtlsTransport) -> None:
+    def _take_over(self, dtls: aiortc.RTCDtlsTransport, on_loopback: Reach) -> None:
         """Watch the one transport that sound and events share."""
         self._dtls = dtls
-        self._ice = IceAgent(dtls.transport, loopback=self._loopback, lost=self._silent, faults=self._faults)
+        reach = on_loopback if self._loopback else Reach.NETWORK
+        self._ice = IceAgent(dtls.transport, reach=reach, lost=self._silent, faults=self._faults)
         dtls.on("statechange", self._on_transport)
         dtls.transport.on("statechange", self._on_transport)
-
-    def _stay_on_loopback(self) -> None:
-        """Leave this machine's other addresses alone, now that the other side is known to be on loopback as well."""
-        assert self._remote is not None
-        assert self._ice is not None
-        if self._loopback and any(address.startswith("127.") for address in self._remote.addresses):
-            self._ice.keep_loopback()
 
     def _take_channel(self, channel: aiortc.RTCDataChannel) -> None:
         if channel.label == CHANNEL and self._channel is None:

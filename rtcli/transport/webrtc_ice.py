@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 from time import monotonic
 from typing import Any
 
@@ -18,16 +19,33 @@ LOOPBACK = "127.0.0.1"
 GATHER_LIMIT = 3
 """Seconds for STUN and TURN servers to answer; aioice waits 5 for the slowest of all interfaces."""
 
+_SECOND_CHOICE = 26 << 24
+"""Taken from the priority of a host candidate, puts it behind any other (RFC 8445 section 5.1.2.1: 126 becomes 100)."""
 _STUN_SUCCESS = b"\x01\x01"
 """Type of a binding success response (RFC 8489 section 5)."""
 _ASKED = 16
 """Requests whose answers are still waited for."""
 
 
+class Reach(Enum):
+    """The addresses of ours that a call uses."""
+
+    NETWORK = auto()
+    """All but loopback's: aioice's own choice."""
+    LOOPBACK = auto()
+    """127.0.0.1."""
+    LOOPBACK_FIRST = auto()
+    """127.0.0.1 is offered. The others have their sockets too: should the answer name no address on loopback (a proxy
+    or a container on this machine), the checks go out from there. Else see `keep_loopback`."""
+    MACHINE = auto()
+    """127.0.0.1 and the others, but nobody outside this machine is sent to or heard: for browsers, which offer no
+    loopback address; Firefox does not even send to one."""
+
+
 class IceAgent:
     """Changes one ICE connection before it gathers.
 
-    - On loopback it offers 127.0.0.1, which aioice leaves out, and nothing else.
+    - It uses the addresses that `reach` says; aioice always leaves 127.0.0.1 out.
     - Consent requests carry USE-CANDIDATE: OpenAI's ICE-lite servers are reported to ignore others and to drop the
       call after 30 s (openai-agents-js#1353), and Chrome sends it too. Missing answers never close the connection as
       long as anything else arrives.
@@ -35,10 +53,18 @@ class IceAgent:
     """
 
     def __init__(
-        self, transport: aiortc.RTCIceTransport, *, loopback: bool, lost: Callable[[], None], faults: Faults
+        self, transport: aiortc.RTCIceTransport, *, reach: Reach, lost: Callable[[], None], faults: Faults
     ) -> None:
         self._connection = inside(transport, "_connection")
-        self._loopback = loopback
+        self._protocols: list[Any] = inside(self._connection, "_protocols")
+        self._nominated: dict[int, Any] = inside(self._connection, "_nominated")
+        self._remote_candidates: list[Any] = inside(self._connection, "_remote_candidates")
+        self._gather: Callable[..., Awaitable[list[Any]]] = inside(self._connection, "get_component_candidates")
+        put_inside(self._connection, "get_component_candidates", self._candidates)
+        put_inside(self._connection, "query_consent", self._watch)
+        self._reach = reach
+        self._fence: frozenset[str] | None = None
+        """The only addresses that are listened to."""
         self._lost = lost
         self._faults = faults
         self._liveness: Liveness | None = None
@@ -47,22 +73,26 @@ class IceAgent:
         """Anything has arrived at all."""
         self.round_trip: float | None = None
         """Seconds, of the last STUN request."""
-        self._protocols: list[Any] = inside(self._connection, "_protocols")
-        self._nominated: dict[int, Any] = inside(self._connection, "_nominated")
-        self._gather: Callable[..., Awaitable[list[Any]]] = inside(self._connection, "get_component_candidates")
-        put_inside(self._connection, "get_component_candidates", self._candidates)
-        put_inside(self._connection, "query_consent", self._watch)
 
     async def _candidates(self, component: int, addresses: list[str], timeout: int = GATHER_LIMIT) -> list[Any]:  # noqa: ASYNC109 - aioice's
-        """In the place of aioice's own: which of this machine's addresses are offered."""
-        if self._loopback:
-            # The other addresses get their sockets too, but are not offered: should the answer name no address on
-            # loopback (a proxy on this machine, a container), the checks go out from there. See `keep_loopback`.
-            addresses = [LOOPBACK, *(address for address in addresses if address != LOOPBACK)]
+        """In the place of aioice's own: give sockets to this machine's `addresses`, say which are offered."""
+        if self._reach is Reach.MACHINE:
+            self._put_up_fence({LOOPBACK, *addresses})
+        if self._reach is not Reach.NETWORK:
+            others = [] if self._reach is Reach.LOOPBACK else addresses
+            addresses = [LOOPBACK, *others]
         found = await self._gather(component=component, addresses=addresses, timeout=min(timeout, GATHER_LIMIT))
         for protocol in self._protocols:
             self._listen(protocol)
-        return [candidate for candidate in found if not self._loopback or candidate.host == LOOPBACK]
+        if self._reach is Reach.NETWORK:
+            return found
+        for candidate in found:
+            candidate.priority -= 0 if candidate.host == LOOPBACK else _SECOND_CHOICE
+        return [candidate for candidate in found if candidate.host == LOOPBACK or self._reach is Reach.MACHINE]
+
+    def _put_up_fence(self, addresses: set[str]) -> None:
+        self._fence = frozenset(addresses)
+        self._remote_candidates[:] = [there for there in self._remote_candidates if there.host in addresses]
 
     def keep_loopback(self) -> None:
         """Close every socket that is not on loopback."""
@@ -75,6 +105,8 @@ class IceAgent:
         deliver = protocol.datagram_received
 
         def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:
+            if self._fence is not None and address[0] not in self._fence:
+                return
             self._hear(data)
             try:
                 deliver(data, address)
