@@ -1,1 +1,94 @@
-def main() -> None: ...
+"""The Typer app, and the one place where an error becomes a line on standard error and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated, NoReturn
+
+import typer
+
+from rtcli.commands.sandbox import sandbox
+from rtcli.commands.talk import talk
+from rtcli.errors import RtcliError
+
+
+def _decorated() -> bool:
+    """Help is boxed and coloured for a terminal that can show it, plain for a pipe."""
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it
+    if value:
+        typer.echo(f"rtcli {version('rtcli')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="rtcli",
+    no_args_is_help=True,
+    rich_markup_mode="markdown" if _decorated() else None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(talk)
+app.command()(sandbox)
+
+
+@app.callback()
+def rtcli(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """The terminal of the Realtime API: talk to a voice model over WebRTC, script it, tail its events."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    try:
+        status = app(prog_name="rtcli", standalone_mode=False)
+    except typer.TyperException as error:
+        _say(f"{error.format_message()} (see `{_command(error)} --help`)")
+        status = error.exit_code
+    except RtcliError as error:
+        status = _report(error)
+    except typer.Abort:
+        status = 130
+    except Exception as error:
+        if {"-vv", "-vvv"} & set(sys.argv):
+            raise
+        status = _report(error)
+    _leave(status if isinstance(status, int) else 0)
+
+
+def _report(error: Exception) -> int:
+    from rtcli.terminal.advice import one_line
+    from rtcli.terminal.exits import status_of
+
+    _say(one_line(error))
+    return status_of(error)
+
+
+def _say(line: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"rtcli: {line}\n")
+
+
+def _command(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context else "rtcli"
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit; a reader that is gone must not make the interpreter complain while it flushes."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a descriptor is wanted
+                os.dup2(nowhere.fileno(), stream.fileno())
+    sys.exit(status)

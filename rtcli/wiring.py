@@ -1,0 +1,322 @@
+"""Composition root: the one file that knows which real parts stand behind the interfaces.
+
+Every heavy library is reached from here, and each import is inside the factory that needs it, so that `--help`,
+completion and `token` load none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rtcli.errors import DeviceError, UsageError
+from rtcli.protocol.hosts import host_of, is_loopback
+from rtcli.settings import Settings, config_path, resolve
+
+
+if TYPE_CHECKING:
+    from rtcli.audio.base import Device, Microphone, Speaker
+    from rtcli.call import Call, Parts, Signalling
+    from rtcli.protocol.codec import JsonObject
+    from rtcli.protocol.conversation import Plan
+    from rtcli.protocol.session_config import SessionOptions
+    from rtcli.sandbox.engine.base import Engine
+    from rtcli.sandbox.service import Service
+    from rtcli.sandbox.serving import SandboxServer
+    from rtcli.transport.base import AudioSink, AudioSource, Deliver, Peer
+    from rtcli.transport.http import Http
+
+
+# ---- the program itself ----
+
+
+def settings_for(flags: Mapping[str, object], profile: str | None) -> Settings:
+    """What holds for this command. Raises UsageError."""
+    return resolve(flags, environ=os.environ, config_file=config_path(os.environ), profile=profile)
+
+
+@contextmanager
+def logging_to(verbose: int, path: Path | None) -> Iterator[None]:
+    """The program's own log: off, on standard error (-v, -vv), or in a file."""
+    if path or verbose:
+        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8") if path else logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.INFO, handlers=[handler])
+    else:
+        # A library's warning would else reach the terminal through logging's last resort.
+        logging.basicConfig(handlers=[logging.NullHandler()])
+    try:
+        yield
+    finally:
+        logging.shutdown()
+
+
+def stdin_is_terminal() -> bool:
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+
+
+# ---- the way to the other side ----
+
+
+def http_client(settings: Settings) -> Http:
+    from rtcli.transport.http import Http, Limits
+
+    proxy = settings.proxy.reveal(os.environ) if settings.proxy else None
+    bundle = str(settings.ca_bundle) if settings.ca_bundle else None
+    return Http(proxy=proxy, ca_bundle=bundle, limits=Limits(connect=settings.connect_timeout))
+
+
+def sandbox_signalling(http: Http, base_url: str, session: JsonObject) -> Signalling:
+    """The default way against the stand-in, which never sees a real key."""
+    from rtcli.keys import PLACEHOLDER
+    from rtcli.protocol.rest import Endpoint
+    from rtcli.transport.signalling import EphemeralKey
+
+    return EphemeralKey(http, Endpoint(base_url), PLACEHOLDER, session)
+
+
+def session_options(settings: Settings) -> SessionOptions:
+    from rtcli.protocol.session_config import SessionOptions
+
+    return SessionOptions(
+        model=settings.model,
+        voice=settings.voice,
+        instructions=settings.instructions,
+        text=settings.text,
+        vad=settings.vad,
+        eagerness=settings.eagerness,
+        vad_threshold=settings.vad_threshold,
+        vad_silence_ms=settings.vad_silence_ms,
+        interrupt=settings.interrupt,
+        noise_reduction=settings.noise_reduction,
+        transcribe=settings.transcribe,
+        language=settings.language,
+    )
+
+
+def call_parts(signalling: Signalling, url: str, sound: Sound) -> Parts:
+    """The parts of a call whose offer goes to `url`; one to this machine stays on loopback."""
+    from rtcli.audio.opus import make_decoder, make_encoder
+    from rtcli.audio.playout import Playout
+    from rtcli.audio.uplink import Uplink
+    from rtcli.call import Parts
+    from rtcli.transport.webrtc import WebRtcPeer
+
+    loopback = is_loopback(host_of(url))
+
+    def make_peer(source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer:
+        return WebRtcPeer(source=source, sink=sink, deliver=deliver, loopback=loopback)
+
+    return Parts(
+        peer=make_peer,
+        signalling=signalling,
+        uplink=Uplink(sound.microphone, make_encoder()),
+        playout=Playout(make_decoder),
+        speaker=sound.speaker,
+        microphone=sound.microphone,
+        microphone_asked=sound.microphone_asked,
+        speaker_asked=sound.speaker_asked,
+    )
+
+
+# ---- sound ----
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """The ends of a call's sound, and what to say about them."""
+
+    microphone: Microphone | None
+    speaker: Speaker
+    notices: tuple[str, ...] = ()
+    microphone_is_file: bool = False
+    microphone_asked: bool = False
+    """On the command line: its failure ends the call."""
+    speaker_asked: bool = False
+
+    @property
+    def described(self) -> str:
+        microphone = self.microphone.name if self.microphone else "none (type instead)"
+        return f"microphone: {microphone} · speaker: {self.speaker.name}"
+
+
+def open_sound(settings: Settings) -> Sound:
+    """Microphone and speaker as asked for. Nothing is started yet.
+
+    One asked for on the command line and missing raises DeviceError; one named in the configuration and missing is a
+    notice, and the default device is taken; no default device is a notice, and the call goes on without.
+    """
+    notices: list[str] = []
+    microphone = _microphone(settings, notices)
+    speaker = _speaker(settings, notices)
+    return Sound(
+        microphone,
+        speaker,
+        tuple(notices),
+        microphone_is_file=_is_file(settings.audio_input),
+        microphone_asked=settings.origin("audio.input") == "flag",
+        speaker_asked=settings.origin("audio.output") == "flag",
+    )
+
+
+def with_sample_question(sound: Sound) -> Sound:
+    """A spoken question as microphone, for a machine that has none."""
+    from importlib.resources import files
+
+    from rtcli.audio.files import WavMicrophone
+
+    question = files("rtcli.sandbox.engine").joinpath("sample_question.wav").read_bytes()
+    return replace(sound, microphone=WavMicrophone(question), microphone_is_file=True)
+
+
+def _is_file(spec: str | None) -> bool:
+    return spec is not None and spec.lower().endswith((".wav", ".wave"))
+
+
+def _microphone(settings: Settings, notices: list[str]) -> Microphone | None:
+    spec = settings.audio_input
+    if spec == "none":
+        return None
+    if spec is not None and _is_file(spec):
+        from rtcli.audio.files import WavMicrophone
+
+        return WavMicrophone(spec)
+    device = _device("input", spec, settings, notices)
+    if device is None:
+        return None
+    from rtcli.audio.portaudio import DeviceMicrophone
+
+    return DeviceMicrophone(device)
+
+
+def _speaker(settings: Settings, notices: list[str]) -> Speaker:
+    from rtcli.audio.files import NullSpeaker, WavSpeaker
+
+    spec = settings.audio_output
+    if spec == "none":
+        return NullSpeaker()
+    if spec is not None and _is_file(spec):
+        return WavSpeaker(spec)
+    device = _device("output", spec, settings, notices)
+    if device is None:  # somebody must still take what comes, so that its timing is measured
+        return NullSpeaker()
+    from rtcli.audio.portaudio import DeviceSpeaker
+
+    return DeviceSpeaker(device)
+
+
+def _device(
+    kind: Literal["input", "output"], spec: str | None, settings: Settings, notices: list[str]
+) -> Device | None:
+    """The device named, else the default one; None, and a notice, when there is none."""
+    from rtcli.audio.portaudio import default, find
+
+    what = "microphone" if kind == "input" else "loudspeaker"
+    try:
+        return default(kind) if spec is None else find(kind, spec)
+    except DeviceError as error:
+        if settings.origin(f"audio.{kind}") == "flag":
+            raise
+        notices.append(f"no {what}: {error}")
+        return None if spec is None else _device(kind, None, settings, notices)
+
+
+# ---- the stand-in ----
+
+
+@dataclass(frozen=True, slots=True)
+class MadeEngine:
+    engine: Engine
+    notice: str = ""
+
+
+def make_engine(name: str | None) -> MadeEngine:
+    """The engine asked for; without a wish `speech` where it is installed. Raises UsageError."""
+    from rtcli.sandbox.engine import speech
+    from rtcli.sandbox.engine.scripted import ScriptedEngine
+
+    missing = speech.missing()
+    if name == "speech" and missing:
+        raise UsageError(f"the engine `speech` can not run: {missing}")
+    if name == "scripted":
+        return MadeEngine(ScriptedEngine())
+    if missing:
+        notice = f"no real speech in the sandbox ({missing}); a scripted voice answers: install rtcli[sandbox]"
+        return MadeEngine(ScriptedEngine(), notice)
+    return MadeEngine(speech.SpeechEngine.load())
+
+
+def sandbox_server(engine: Engine, *, port: int = 0) -> SandboxServer:
+    """The stand-in on loopback, in a thread with a loop of its own; not started yet."""
+    from rtcli.audio.opus import make_decoder, make_encoder
+    from rtcli.audio.playout import Playout
+    from rtcli.sandbox.call import Parts as SandboxParts
+    from rtcli.sandbox.service import Service
+    from rtcli.sandbox.serving import SandboxServer
+    from rtcli.transport.webrtc import WebRtcPeer
+
+    def make_peer(source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer:
+        return WebRtcPeer(source=source, sink=sink, deliver=deliver, loopback=True)
+
+    def make_service() -> Service:
+        return Service(SandboxParts(engine, make_peer, lambda: Playout(make_decoder), make_encoder))
+
+    return SandboxServer(make_service, port=port)
+
+
+# ---- a call ----
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """How a call reaches its other side."""
+
+    signalling: Signalling
+    url: str
+    """Where the offer goes."""
+    described: str
+    """A fragment for people."""
+    notices: tuple[str, ...] = ()
+
+
+@asynccontextmanager
+async def way_in(settings: Settings, *, sandbox: bool) -> AsyncIterator[WayIn]:
+    """The way the settings ask for; what stands behind it is closed on leaving."""
+    from rtcli.protocol.session_config import build_session
+
+    session = build_session(session_options(settings))
+    http = http_client(settings)
+    try:
+        if sandbox:
+            async with _running_sandbox() as (url, made):
+                described = f"sandbox, {made.engine.name} (English only)"
+                signalling = sandbox_signalling(http, url, session)
+                yield WayIn(signalling, url, described, (made.notice,) if made.notice else ())
+        else:
+            raise UsageError("only --sandbox is there yet")
+    finally:
+        await http.close()
+
+
+@asynccontextmanager
+async def _running_sandbox() -> AsyncIterator[tuple[str, MadeEngine]]:
+    made = await asyncio.to_thread(make_engine, None)
+    server = sandbox_server(made.engine)
+    try:
+        yield await asyncio.to_thread(server.start), made
+    finally:
+        await asyncio.to_thread(server.stop)
+        made.engine.close()
+
+
+def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:
+    from rtcli.call import Call
+
+    return Call(call_parts(way.signalling, way.url, sound), plan, connect_timeout=settings.connect_timeout)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from rtcli.errors import RtcliError, ServiceError, WaitTimeout
@@ -38,10 +38,12 @@ from rtcli.protocol.intents import (
     Intent,
     Interrupt,
     MicrophoneEnded,
+    Mistyped,
     Mute,
     OpenMicrophone,
     PlayMicrophone,
     Quiet,
+    ResumeSpeaker,
     Say,
     SendEvent,
     SetMuted,
@@ -60,10 +62,6 @@ REQUEST_LIMIT = 60.0
 """Seconds after which a `response.create` that was answered by nothing no longer holds up the next one."""
 SETTLE_FIRST, SETTLE = 4.0, 1.5
 """Seconds after the end of a file in which its speech may still be noticed: before and after a first answer."""
-_HELD = 1_000
-"""Intents kept while the session is not ready."""
-_OUTSTANDING = 256
-"""Sent events remembered for `error.event_id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,8 @@ class Plan:
     answers_functions: bool = False
     """Somebody gives `ToolOutput` for every `ToolWanted`."""
     microphone_is_file: bool = False
+    ends_with_file: bool = True
+    """When the answer to the file has been heard the call is over, unless lines have come."""
     microphone_waits: bool = False
     """Do not open the microphone when ready, but on `PlayMicrophone`."""
 
@@ -90,6 +90,14 @@ class Step:
     effects: tuple[Effect, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A response in line, and the items that belong before it: the answer that is running must not see them."""
+
+    create: out.ResponseCreate
+    items: tuple[out.ClientEvent, ...] = ()
+
+
 class Conversation:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -99,9 +107,9 @@ class Conversation:
         self._ready = False
         self._updating: str | None = None
         self._session_due: float | None = None
-        self._held: deque[Intent] = deque(maxlen=_HELD)
+        self._held: deque[Intent] = deque()  # bounded by whoever posts: see `backlog`
         # Responses, by rule 3.
-        self._line: deque[out.ResponseCreate] = deque()
+        self._line: deque[_Request] = deque()
         self._asked: out.ResponseCreate | None = None
         self._asked_until = 0.0
         self._active: dict[str, None] = {}
@@ -118,8 +126,7 @@ class Conversation:
         self._answers = 0
         self._lines_came = False
         self._input_ended = False
-        self._playing_file = False
-        self._file_ended = False
+        self._opened = self._playing_file = self._file_ended = False
         self._settle_until = 0.0
         self._problem: ServiceError | None = None
         self._finished = False
@@ -151,6 +158,11 @@ class Conversation:
     def session(self) -> JsonObject:
         """As the service last described it."""
         return self._session
+
+    @property
+    def backlog(self) -> int:
+        """Intents that wait for their turn."""
+        return len(self._held) + len(self._line)
 
     @property
     def idle(self) -> bool:
@@ -227,11 +239,14 @@ class Conversation:
         self._updates.append(Ready(self._session))
         if not self._plan.microphone_waits:
             self._open_microphone()
-        held, self._held = self._held, deque(maxlen=_HELD)
+        held, self._held = self._held, deque()
         for intent in held:
             self._intend(intent)
 
     def _open_microphone(self, _: PlayMicrophone | None = None) -> None:
+        if self._opened:
+            return
+        self._opened = True
         self._playing_file = self._plan.microphone_is_file and not self._file_ended
         self._effects.append(OpenMicrophone())
 
@@ -256,6 +271,9 @@ class Conversation:
         self._muted = not self._muted if intent.on is None else intent.on
         self._effects.append(SetMuted(self._muted))
 
+    def _mistyped(self, intent: Mistyped) -> None:
+        self._warn(intent.message, "mistyped")
+
     def _no_more_input(self, _: InputEnded) -> None:
         self._input_ended = True
 
@@ -265,9 +283,11 @@ class Conversation:
         content += [{"type": "input_image", "image_url": uri} for uri in intent.images]
         if intent.interrupt:
             self._interrupt()
-        self._send(out.ConversationItemCreate(item={"type": "message", "role": intent.role, "content": content}))
+        item = out.ConversationItemCreate(item={"type": "message", "role": intent.role, "content": content})
         if intent.respond:
-            self._ask(out.ResponseCreate())
+            self._ask(out.ResponseCreate(), item)
+        else:
+            self._send(item)
 
     def _send_given(self, intent: SendEvent) -> None:
         self._lines_came = True
@@ -346,15 +366,17 @@ class Conversation:
 
     # ---- responses ----
 
-    def _ask(self, request: out.ResponseCreate) -> None:
-        self._line.append(request)
+    def _ask(self, create: out.ResponseCreate, *items: out.ClientEvent) -> None:
+        self._line.append(_Request(create, items))
         self._ask_next()
 
     def _ask_next(self) -> None:
         if self._line and not self._asked and not self._active:
             request = self._line.popleft()
-            event_id = self._send(request)
-            self._asked = out.ResponseCreate(event_id=event_id, response=request.response, extra=request.extra)
+            for item in request.items:
+                self._send(item)
+            event_id = self._send(request.create)
+            self._asked = replace(request.create, event_id=event_id)
             self._asked_until = self._now + REQUEST_LIMIT
 
     def _begin(self, response_id: str) -> None:
@@ -420,6 +442,7 @@ class Conversation:
 
     def _voice_started(self, event: ev.OutputAudioBufferStarted) -> None:
         self._voices[event.response_id] = None
+        self._effects.append(ResumeSpeaker())
         if self._plan.filtered:
             self._begin(event.response_id)
 
@@ -459,7 +482,7 @@ class Conversation:
         request, self._asked = self._asked, None
         if error.code == "conversation_already_has_active_response" and request:
             # The service began one by itself in the same moment: ask again when that one is done.
-            self._line.appendleft(out.ResponseCreate(response=request.response, extra=request.extra))
+            self._line.appendleft(_Request(replace(request, event_id=None)))
             if not self._active:
                 self._expected_until = self._now + ANSWER_LIMIT
             return
@@ -480,7 +503,7 @@ class Conversation:
 
     @property
     def _ending(self) -> bool:
-        return self._input_ended or (self._file_ended and not self._lines_came)
+        return self._input_ended or (self._file_ended and self._plan.ends_with_file and not self._lines_came)
 
     def _finish_when_done(self) -> None:
         if not self._ending or not self.idle:
@@ -580,6 +603,7 @@ class Conversation:
         Fail: _fail,
         Quiet: _voices_over_unannounced,
         Mute: _mute,
+        Mistyped: _mistyped,
     }
     """Intents that never wait for the session."""
 

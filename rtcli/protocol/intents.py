@@ -77,6 +77,13 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Mistyped:
+    """A line that meant nothing: the user is told, nothing else happens."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mute:
     """Silence instead of the microphone; None toggles."""
 
@@ -95,6 +102,7 @@ Intent = (
     | HangUp
     | Fail
     | Mute
+    | Mistyped
 )
 
 
@@ -106,6 +114,11 @@ class OpenMicrophone:
 @dataclass(frozen=True, slots=True)
 class SilenceSpeaker:
     """Barge-in: nothing of the running answer may be heard any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSpeaker:
+    """The next answer begins: it must be heard from its first sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +136,4 @@ class Finish:
     drain: bool = False
 
 
-Effect = OpenMicrophone | SilenceSpeaker | SetMuted | Finish
+Effect = OpenMicrophone | SilenceSpeaker | ResumeSpeaker | SetMuted | Finish

@@ -1,0 +1,372 @@
+"""One live call, readable top to bottom: four lanes and one inbox.
+
+1. microphone -> peer: the peer asks the `source` for a packet every 20 ms.
+2. peer -> speaker: packets go into the `playout`, the speaker's own thread pulls sound out of it.
+3. data channel -> face: message -> inbox -> decode -> conversation -> updates.
+4. face -> peer: intent -> inbox -> conversation -> client events -> data channel.
+
+Lanes 3 and 4 meet in the inbox, read by the one task that owns the conversation: nothing is shared, nothing is locked.
+A call ends one way: something puts an ending into the inbox, the conversation answers with `Finish`, everything is
+closed within a deadline, and the last update, `Closed`, says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtcli.audio.base import Microphone, Speaker
+from rtcli.errors import CallLost, ConnectError, DeviceError, EventTooLarge, RtcliError
+from rtcli.errors import Step as ConnectStep
+from rtcli.protocol import server_events
+from rtcli.protocol.codec import JsonObject, text_of
+from rtcli.protocol.conversation import Conversation, Plan, Step
+from rtcli.protocol.intents import (
+    Effect,
+    Finish,
+    Intent,
+    MicrophoneEnded,
+    OpenMicrophone,
+    Quiet,
+    ResumeSpeaker,
+    SetMuted,
+    SilenceSpeaker,
+)
+from rtcli.protocol.rest import CallAnswer
+from rtcli.protocol.updates import (
+    Closed,
+    Connected,
+    Connecting,
+    EventIn,
+    EventOut,
+    Refused,
+    Update,
+    Warned,
+)
+from rtcli.transport.base import AudioSink, AudioSource, Deliver, Down, Message, Opened, Peer, Signal
+
+
+_log = logging.getLogger(__name__)
+
+TICK = 0.1
+"""Seconds between two looks at the clock."""
+QUIET = 2.0
+"""Seconds without audible sound after which an unannounced voice is over."""
+DRAIN = 1.0
+"""Seconds at most for what has arrived to be heard before a call that ends well is closed."""
+CLOSING = 3.0
+"""Seconds at most for closing everything."""
+YIELD_EVERY = 16
+"""Messages handled in a row before the loop, which also receives RTP, gets its turn."""
+BACKLOG = 32
+"""Intents waiting for their turn above which `room` is closed."""
+BUFFERED = 1_000_000
+"""Bytes of events waiting for the wire above which `room` is closed."""
+INBOX = 100_000
+"""Messages waiting at most; more than that means the other side floods us."""
+
+
+class Signalling(Protocol):
+    """A way in: takes our offer to the other side."""
+
+    async def place(self, offer: str, step: Callable[[ConnectStep], None]) -> CallAnswer:
+        """Post the offer, naming each `step` as it begins. Raises RtcliError."""
+
+
+class Uplink(AudioSource, Protocol):
+    """Lane 1: the microphone's blocks as Opus packets."""
+
+    muted: bool
+
+
+class Downlink(AudioSink, Protocol):
+    """Lane 2: packets in, sound out."""
+
+    def pull(self, samples: int, now: float) -> bytes: ...
+
+    def clear(self, now: float) -> None: ...
+
+    def resume(self) -> None: ...
+
+    @property
+    def last_sound(self) -> float | None:
+        """When the last audible sample was given out; None before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a call is made of. Whoever makes them decides what is real."""
+
+    peer: Callable[[AudioSource, AudioSink, Deliver], Peer]
+    signalling: Signalling
+    uplink: Uplink
+    playout: Downlink
+    speaker: Speaker | None
+    microphone: Microphone | None
+    microphone_asked: bool = False
+    """Its failure ends the call; else the call goes on without it."""
+    speaker_asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Inbound = Signal | Intent | Tick | Exception
+
+
+class Call:
+    def __init__(self, parts: Parts, plan: Plan, *, name: str = "1", connect_timeout: float = 10.0) -> None:
+        self._parts = parts
+        self._name = name
+        self._limit = connect_timeout
+        self._conversation = Conversation(plan)
+        self._inbox: asyncio.Queue[Inbound] = asyncio.Queue()
+        self._updates: asyncio.Queue[Update] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._peer: Peer | None = None
+        self._call_id: str | None = None
+        self._step: ConnectStep = "call"
+        self._finish: Finish | None = None
+        self._listening = False
+        self._quiet_told = True
+        self.room = threading.Event()
+        """Set while the call takes more intents: a pipe that is ahead of the answers waits for it."""
+        self.room.set()
+
+    # ---- from outside ----
+
+    def post(self, intent: Intent) -> None:
+        """Hand over an intent, from any thread."""
+        with suppress(RuntimeError):  # the loop is closed: the call is over
+            self._loop.call_soon_threadsafe(self._inbox.put_nowait, intent)
+
+    async def run(self) -> AsyncIterator[Update]:
+        """Hold the call: its updates as they come, `Closed` as the last one."""
+        holding = asyncio.create_task(self._hold())
+        try:
+            while True:
+                update = await self._updates.get()
+                yield update
+                if isinstance(update, Closed):
+                    return
+        finally:
+            holding.cancel()
+            with suppress(asyncio.CancelledError):
+                await holding
+
+    # ---- one call ----
+
+    async def _hold(self) -> None:
+        """From connecting to `Closed`."""
+        error: Exception | None = None
+        helpers = [asyncio.create_task(self._connect()), asyncio.create_task(self._tick())]
+        try:
+            await self._start_speaker()
+            await self._read_inbox()
+        except RtcliError as caught:
+            error = caught
+        except Exception as bug:  # noqa: BLE001 - told as what it is in `Closed`
+            _log.exception("the call broke")
+            error = bug
+        else:
+            if self._finish and self._finish.drain:
+                await self._let_be_heard()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._close_all()
+        self._say_closed(error)
+        self.room.set()  # whoever waits must see the end
+
+    async def _connect(self) -> None:
+        """Offer, answer, data channel; then the inbox has `Opened`, or what went wrong."""
+        try:
+            # Each step has a better limit of its own; this one is for a step that hangs.
+            async with asyncio.timeout(self._limit + 0.5):
+                await self._set_up()
+        except TimeoutError:
+            self._inbox.put_nowait(ConnectError(self._step, f"no connection within {self._limit:g} s"))
+        except Exception as error:  # noqa: BLE001 - raised again by the inbox, where the call can end
+            self._inbox.put_nowait(error)
+
+    async def _set_up(self) -> None:
+        begun = time.monotonic()
+        self._peer = self._parts.peer(self._parts.uplink, self._parts.playout, self._inbox.put_nowait)
+        offer = await self._peer.offer()
+        placed = await self._parts.signalling.place(offer, self._begin_step)
+        self._call_id = placed.call_id
+        self._begin_step("ice")
+        await self._peer.accept(placed.sdp, limit=max(0.1, begun + self._limit - time.monotonic()))
+
+    def _begin_step(self, step: ConnectStep) -> None:
+        self._step = step
+        self._tell(Connecting(step, time.monotonic()))
+
+    # ---- lanes 3 and 4 ----
+
+    async def _read_inbox(self) -> None:
+        handled = 0
+        while self._finish is None:
+            inbound = await self._inbox.get()
+            await self._take(inbound)
+            handled += 1
+            if handled % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            if self._inbox.qsize() > INBOX:
+                raise CallLost("the other side sends events faster than they can be read")
+
+    async def _take(self, inbound: Inbound) -> None:
+        now = time.monotonic()
+        match inbound:
+            case Message():
+                await self._receive(inbound.data, now)
+            case Opened():
+                self._tell(Connected(now, self._name, self._call_id))
+                await self._follow(self._conversation.opened(now))
+            case Down():
+                self._went_down(inbound)
+            case Tick():
+                self._look_around(now)
+                await self._follow(self._conversation.tick(now))
+            case Exception():
+                raise inbound
+            case _:
+                await self._follow(self._conversation.handle(inbound, now))
+
+    async def _receive(self, data: str | bytes, now: float) -> None:
+        event = server_events.decode(data)
+        raw = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        self._tell(EventIn(now, event, raw))
+        await self._follow(self._conversation.receive(event, now))
+
+    def _went_down(self, down: Down) -> None:
+        """The other side is gone: in order when it said goodbye and nothing was pending."""
+        lost = None if down.orderly and self._conversation.idle else CallLost(down.reason)
+        self._finish = Finish(down.reason, error=lost, drain=True)
+
+    async def _follow(self, step: Step) -> None:
+        for update in step.updates:
+            self._tell(update)
+        for event in step.events:
+            self._send(event)
+        for effect in step.effects:
+            await self._perform(effect)
+        self._make_room()
+
+    def _send(self, event: JsonObject) -> None:
+        raw = text_of(event)
+        assert self._peer, "the conversation sends nothing before `Opened`"
+        try:
+            self._peer.send(raw)
+        except EventTooLarge as error:
+            self._tell(Refused(error))
+        except CallLost as error:
+            self._finish = self._finish or Finish(str(error), error=error)
+        else:
+            self._tell(EventOut(time.monotonic(), str(event.get("type", "")), raw))
+
+    async def _perform(self, effect: Effect) -> None:
+        match effect:
+            case OpenMicrophone():
+                await self._start_microphone()
+            case SilenceSpeaker():
+                self._parts.playout.clear(time.monotonic())
+            case ResumeSpeaker():
+                self._parts.playout.resume()
+            case SetMuted():
+                self._parts.uplink.muted = effect.on
+            case Finish():
+                self._finish = effect
+
+    def _make_room(self) -> None:
+        peer_behind = self._peer is not None and self._peer.buffered > BUFFERED
+        if self._conversation.backlog < BACKLOG and not peer_behind:
+            self.room.set()
+        else:
+            self.room.clear()
+
+    def _tell(self, update: Update) -> None:
+        self._updates.put_nowait(update)
+
+    # ---- sound ----
+
+    async def _start_speaker(self) -> None:
+        speaker = self._parts.speaker
+        if speaker is None:
+            return
+        try:
+            await asyncio.to_thread(speaker.start, self._pull)
+        except DeviceError as error:
+            if self._parts.speaker_asked:
+                raise
+            self._tell(Warned(f"no sound from the loudspeaker: {error}", "speaker"))
+
+    def _pull(self, samples: int) -> bytes:
+        return self._parts.playout.pull(samples, time.monotonic())
+
+    async def _start_microphone(self) -> None:
+        microphone = self._parts.microphone
+        if microphone is None or self._listening:
+            return
+        try:
+            await asyncio.to_thread(microphone.start)
+        except DeviceError as error:
+            if self._parts.microphone_asked:
+                raise
+            self._tell(Warned(f"the microphone does not work: {error}; type instead", "microphone"))
+        else:
+            self._listening = True
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._inbox.put_nowait(Tick())
+
+    def _look_around(self, now: float) -> None:
+        """What no event announces: the end of a file, the end of a voice."""
+        microphone = self._parts.microphone
+        if self._listening and microphone is not None and microphone.ended:
+            self._listening = False
+            self._inbox.put_nowait(MicrophoneEnded())
+        quiet = self._quiet_for(now) > QUIET
+        if quiet and not self._quiet_told:
+            self._inbox.put_nowait(Quiet())
+        self._quiet_told = quiet
+
+    def _quiet_for(self, now: float) -> float:
+        sounded = self._parts.playout.last_sound
+        return now - sounded if sounded is not None else float("inf")
+
+    # ---- the end ----
+
+    async def _let_be_heard(self) -> None:
+        """What has arrived of a voice that is over still stands in the playout."""
+        until = time.monotonic() + DRAIN
+        while time.monotonic() < until and self._quiet_for(time.monotonic()) < TICK * 2:  # noqa: ASYNC110 - the speaker's thread knows no loop
+            await asyncio.sleep(TICK / 2)
+
+    async def _close_all(self) -> None:
+        """Close what is open, each within the deadline, whatever fails."""
+        parts = [asyncio.to_thread(part.close) for part in (self._parts.microphone, self._parts.speaker) if part]
+        if self._peer is not None:
+            parts.append(self._peer.close())
+        results = await asyncio.gather(*(asyncio.wait_for(part, CLOSING) for part in parts), return_exceptions=True)
+        for failed in (result for result in results if isinstance(result, Exception)):
+            _log.warning("closing: %r", failed)
+
+    def _say_closed(self, error: Exception | None) -> None:
+        now = time.monotonic()
+        for update in self._conversation.close(now).updates:
+            self._tell(update)
+        finish = self._finish or Finish("a bug in rtcli")
+        reason = str(error) if error else finish.reason
+        self._tell(Closed(now, reason, exit=finish.exit, error=error or finish.error))

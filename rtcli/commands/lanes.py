@@ -1,0 +1,63 @@
+"""The two bounded queues between the call's loop and the face's thread. Nothing else crosses.
+
+Updates: the loop never waits. When the face is behind, words still growing are folded away and counted, because the
+whole text follows; everything else is kept up to `MOST_WAITING` bytes of it, and a face that then takes nothing for
+`PATIENCE` seconds ends the call.
+Intents: `Call.post`; a face that is ahead of the call waits for `Call.room`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from rtcli.protocol.updates import EventIn, EventOut, Growing, Update
+
+
+FOLD_ABOVE = 512
+"""Updates waiting above which words still growing are folded."""
+MOST_WAITING = 64 * 1024 * 1024
+"""Bytes of events waiting."""
+PATIENCE = 30.0
+"""Seconds."""
+
+
+class UpdateLane:
+    """One writer (the loop), one reader (the face's thread)."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Update] = deque()
+        self._put = self._got = 0  # bytes; each has one writer
+        self._filled = threading.Semaphore(0)
+        self._taken_at = time.monotonic()
+        self.folded = 0
+        """Growing words that were not shown."""
+
+    def put(self, update: Update) -> None:
+        if isinstance(update, Growing) and len(self._waiting) >= FOLD_ABOVE:
+            self.folded += 1
+            return
+        if not self._waiting:
+            self._taken_at = time.monotonic()
+        self._put += _size(update)
+        self._waiting.append(update)
+        self._filled.release()
+
+    def get(self, timeout: float | None = None) -> Update | None:
+        """The oldest update; None when none came within `timeout` seconds."""
+        if not self._filled.acquire(timeout=timeout):
+            return None
+        update = self._waiting.popleft()
+        self._got += _size(update)
+        self._taken_at = time.monotonic()
+        return update
+
+    @property
+    def stuck(self) -> bool:
+        """The face has taken nothing for too long, and too much waits for it."""
+        return self._put - self._got > MOST_WAITING and time.monotonic() - self._taken_at > PATIENCE
+
+
+def _size(update: Update) -> int:
+    return len(update.raw) if isinstance(update, (EventIn, EventOut)) else 64

@@ -1,0 +1,157 @@
+"""Options that several commands share, each written once.
+
+Typer reads options from a function's signature. `grouped` lets a command take whole groups (`way: Way`) and unfolds
+their fields into that signature, so that an option's name, help and variable stand in one place.
+A field left at None was not given: the settings then say what holds.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+
+WAY = "Where the call goes"
+SESSION = "Session"
+GENERAL = "General"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def flag(*names: str, text: str, env: str = "", rare: bool = False, panel: str | None = None, **how: Any) -> Any:
+    """A Typer option whose help names the variable behind it; a `rare` one shows with --help-all only."""
+    shown = f"{text} [env: {env}]" if env else text
+    return typer.Option(*names, help=shown, hidden=rare, rich_help_panel=panel, show_default=False, **how)
+
+
+def _show_all(context: typer.Context, value: bool) -> None:  # noqa: FBT001 - Typer calls it
+    if not value:
+        return
+    for parameter in context.command.params:
+        if getattr(parameter, "hidden", False) and hasattr(parameter, "hidden"):
+            parameter.hidden = False
+    typer.echo(context.get_help())
+    raise typer.Exit
+
+
+HelpAll = Annotated[
+    bool,
+    typer.Option("--help-all", help="Show all options.", is_eager=True, expose_value=False, callback=_show_all),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a call reaches its other side."""
+
+    sandbox: Annotated[
+        bool,
+        flag("--sandbox", text="Call the offline stand-in: no key, no network. English only.", panel=WAY),
+    ] = False
+    connect_timeout: Annotated[
+        float | None,
+        flag(
+            "--connect-timeout",
+            text="Seconds until the call must be up (default 10).",
+            env="RTCLI_CONNECT_TIMEOUT",
+            rare=True,
+            panel=WAY,
+            min=0.1,
+            max=600,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The session object, option by option."""
+
+    model: Annotated[
+        str | None,
+        flag("--model", "-m", text="Model (default gpt-realtime-2).", env="RTCLI_MODEL", panel=SESSION),
+    ] = None
+    voice: Annotated[str | None, flag("--voice", text="Voice (default marin).", env="RTCLI_VOICE", panel=SESSION)] = (
+        None
+    )
+    instructions: Annotated[
+        str | None,
+        flag(
+            "--instructions",
+            "-i",
+            text="What the model should be and do; @FILE reads it from a file.",
+            env="RTCLI_INSTRUCTIONS",
+            panel=SESSION,
+        ),
+    ] = None
+    text: Annotated[bool, flag("--text", text="Answers as text only, no voice.", panel=SESSION)] = False
+
+
+@dataclass(frozen=True, slots=True)
+class General:
+    """What every command takes."""
+
+    profile: Annotated[
+        str | None,
+        flag("--profile", "-p", text="Profile of the configuration.", env="RTCLI_PROFILE", panel=GENERAL),
+    ] = None
+    quiet: Annotated[bool, flag("--quiet", "-q", text="Only results and errors.", panel=GENERAL)] = False
+    verbose: Annotated[
+        int,
+        flag("--verbose", "-v", text="The program's own log; twice for tracebacks.", panel=GENERAL, count=True),
+    ] = 0
+    log: Annotated[
+        Path | None,
+        flag("--log", text="Write that log to a file.", env="RTCLI_LOG", rare=True, panel=GENERAL),
+    ] = None
+    no_color: Annotated[bool, flag("--no-color", text="No colours.", env="NO_COLOR", rare=True, panel=GENERAL)] = False
+
+
+GROUPS: tuple[type[Any], ...] = (Way, Session, General)
+
+
+def _unfolded(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if each.default is MISSING else each.default,
+            annotation=hints[each.name],
+        )
+        for each in fields(group)
+    ]
+
+
+def grouped(command: _Command) -> _Command:
+    """Unfold the parameters of `command` that are option groups into its options."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if hint in GROUPS}
+    own = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name not in groups
+    ]
+    shared = [parameter for group in groups.values() for parameter in _unfolded(group)]
+    help_all = inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=HelpAll)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        given.pop("help_all", None)
+        folded = {
+            name: group(**{each.name: given.pop(each.name) for each in fields(group)}) for name, group in groups.items()
+        }
+        return command(**given, **folded)
+
+    arguments = [parameter for parameter in own if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
+    options = [parameter for parameter in own if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    signature = inspect.Signature([*arguments, *options, *shared, help_all])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {}  # else Typer resolves the folded ones
+    del run.__wrapped__
+    return run  # type: ignore[return-value]

@@ -1,0 +1,164 @@
+"""Runs one call with one face: the call's loop in the main thread, the face in its own, a reader for standard input.
+
+The loop that receives RTP must not wait for a terminal, a pipe or a prompt, so exactly two bounded queues cross
+(`lanes`). Ctrl-C hangs up; a second one within two seconds gives up waiting for a good end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Protocol
+
+from rtcli.call import Call
+from rtcli.commands.lanes import PATIENCE, UpdateLane
+from rtcli.errors import NetworkError
+from rtcli.protocol.intents import Fail, HangUp, Intent
+from rtcli.protocol.updates import Closed, Update
+from rtcli.terminal.exits import BUG, INTERRUPTED, OK, TERMINATED, status_of_call
+from rtcli.terminal.faces import Face
+
+
+_log = logging.getLogger(__name__)
+
+TWICE = 2.0
+"""Seconds within which a second Ctrl-C counts as one."""
+FACE_GRACE = 5.0
+"""Seconds a face has at the end for what waits to be shown; a terminal that is gone never takes it."""
+
+
+class Source(Protocol):
+    """Turns what the user types or pipes into intents, in a thread of its own."""
+
+    def start(self, call: Call) -> None: ...
+
+
+Opening = Callable[[Callable[[Update], None]], AbstractAsyncContextManager[Call]]
+"""Makes a call and everything behind it, on the loop; takes where to tell what is worth telling before it begins."""
+
+
+def hold(opening: Opening, face: Face, source: Source | None, *, first_interrupt: int = OK) -> int:
+    """Hold one call and return the exit status. `first_interrupt`: the status of the first Ctrl-C."""
+    return asyncio.run(_Holding(opening, face, source, first_interrupt).run())
+
+
+class _Holding:
+    def __init__(self, opening: Opening, face: Face, source: Source | None, first_interrupt: int) -> None:
+        self._opening = opening
+        self._face = face
+        self._source = source
+        self._first_interrupt = first_interrupt
+        self._lane = UpdateLane()
+        self._call: Call | None = None
+        self._early: list[Intent] = []
+        """Came before there was a call."""
+        self._status = BUG
+        self._interrupted_at = -TWICE
+        self._given_up = asyncio.Event()
+
+    async def run(self) -> int:
+        showing = threading.Thread(target=self._show, name="face", daemon=True)
+        showing.start()
+        self._listen_to_signals()
+        status = await self._until_closed()
+        await asyncio.to_thread(showing.join, FACE_GRACE)
+        return status
+
+    async def _until_closed(self) -> int:
+        """The call's own end, or the user's patience."""
+        tasks = [asyncio.create_task(work) for work in (self._pump(), self._given_up.wait(), self._watch_face())]
+        await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
+        ended_well = tasks[0].done()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not ended_well:
+            self._close(Closed(time.monotonic(), "interrupted", exit=INTERRUPTED))
+        return self._status
+
+    async def _pump(self) -> None:
+        """Open the call, let its updates through; whatever happens the last one is `Closed`."""
+        try:
+            async with self._opening(self._lane.put) as call:
+                self._call = call
+                self._deliver_early()
+                if self._source:
+                    self._source.start(call)
+                async for update in call.run():
+                    if isinstance(update, Closed):
+                        closed = update
+                    else:
+                        self._lane.put(update)
+            self._close(closed)
+        except Exception as error:  # noqa: BLE001 - told as what it is in `Closed`
+            self._close(Closed(time.monotonic(), str(error), error=error))
+
+    def _close(self, closed: Closed) -> None:
+        self._status = status_of_call(closed)
+        self._lane.put(closed)
+
+    def _post(self, intent: Intent) -> None:
+        if self._call is None:
+            self._early.append(intent)
+        else:
+            self._call.post(intent)
+
+    def _deliver_early(self) -> None:
+        for intent in self._early:
+            self._post(intent)
+
+    async def _watch_face(self) -> None:
+        while not self._lane.stuck:  # noqa: ASYNC110 - it is the passing of time that is watched
+            await asyncio.sleep(1)
+        self._post(Fail(NetworkError(f"nobody read our output for {PATIENCE:g} s")))
+
+    # ---- the face's thread ----
+
+    def _show(self) -> None:
+        """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""
+        show: Callable[..., None] = self._face.show
+        while True:
+            update = self._lane.get()
+            try:
+                show(update)
+            except BrokenPipeError:
+                show = _nothing
+                self._post(HangUp("nobody reads the output"))
+            except Exception:  # noqa: BLE001 - whatever a face does, the call ends in order
+                _log.exception("the face broke")
+                show = _nothing
+                self._post(HangUp("a bug in rtcli: the face broke", exit=BUG))
+            if isinstance(update, Closed):
+                return
+
+    # ---- signals ----
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number, handler in ((signal.SIGINT, self._interrupted), (signal.SIGTERM, self._terminated)):
+            try:
+                loop.add_signal_handler(number, handler)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_, handler=handler: loop.call_soon_threadsafe(handler))
+        if hasattr(signal, "SIGHUP"):
+            with suppress(NotImplementedError):
+                loop.add_signal_handler(signal.SIGHUP, self._terminated)
+
+    def _interrupted(self) -> None:
+        now = time.monotonic()
+        if now - self._interrupted_at < TWICE:
+            self._given_up.set()
+        self._interrupted_at = now
+        self._post(HangUp("interrupted", exit=self._first_interrupt))
+
+    def _terminated(self) -> None:
+        self._post(HangUp("terminated", exit=TERMINATED))
+
+
+def _nothing(_: object) -> None:
+    """Stands in for a face that is gone."""

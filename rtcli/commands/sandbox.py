@@ -1,0 +1,60 @@
+"""`rtcli sandbox`: the offline stand-in as a service on loopback."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from rtcli import wiring
+from rtcli.commands.options import General, flag, grouped
+
+
+class EngineName(StrEnum):
+    SPEECH = "speech"
+    SCRIPTED = "scripted"
+
+
+@grouped
+def sandbox(
+    *,
+    port: Annotated[
+        int, flag("--port", text="Port on 127.0.0.1; 0 takes a free one (default 8776).", min=0, max=65535)
+    ] = 8776,
+    engine: Annotated[
+        EngineName | None,
+        flag("--engine", text="`speech` (real recognition and voice) or `scripted` (deterministic, no extra parts)."),
+    ] = None,
+    general: General,
+) -> None:
+    """Serve the Realtime API offline, on this machine alone.
+
+    Examples:
+
+      rtcli sandbox
+
+      rtcli send --base-url http://127.0.0.1:8776/v1 "hi"
+
+    Prints its base URL; Ctrl-C ends it. English only.
+    """
+    with wiring.logging_to(general.verbose, general.log):
+        made = wiring.make_engine(engine)
+        if made.notice and not general.quiet:
+            typer.echo(made.notice, err=True)
+        server = wiring.sandbox_server(made.engine, port=port)
+        try:
+            typer.echo(server.start())
+            _wait_for_signal()
+        finally:
+            server.stop()
+            made.engine.close()
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()

@@ -1,0 +1,170 @@
+"""`rtcli talk`: hold a voice (or typed) conversation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtcli import wiring
+from rtcli.commands.options import General, Session, Way, flag, grouped
+from rtcli.settings import Settings
+
+
+if TYPE_CHECKING:
+    from rtcli.call import Call
+    from rtcli.commands.running import Source
+    from rtcli.protocol.updates import Update
+    from rtcli.terminal.faces import Face
+
+
+class OnEof(StrEnum):
+    WAIT = "wait"
+    HANGUP = "hangup"
+    STAY = "stay"
+
+
+class Stdin(StrEnum):
+    TEXT = "text"
+    EVENTS = "events"
+
+
+SOUND = "Sound"
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What this one call is to be, all options read."""
+
+    settings: Settings
+    general: General
+    sandbox: bool
+    json: bool
+    raw: bool
+    muted: bool
+    initial: str | None
+    stdin: Stdin
+    on_eof: OnEof
+
+    @property
+    def typed(self) -> bool:
+        """Somebody can type."""
+        return wiring.stdin_is_terminal()
+
+
+@grouped
+def talk(
+    *,
+    input: Annotated[  # noqa: A002 - the option's name
+        str | None,
+        flag(
+            "--input",
+            text="Microphone: part of a device's name, its number, FILE.wav, or none.",
+            env="RTCLI_AUDIO_INPUT",
+            panel=SOUND,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None, flag("--output", text="Loudspeaker: likewise.", env="RTCLI_AUDIO_OUTPUT", panel=SOUND)
+    ] = None,
+    muted: Annotated[bool, flag("--muted", text="Begin muted.", panel=SOUND)] = False,
+    initial: Annotated[str | None, flag("--initial", text="Say this first.")] = None,
+    json: Annotated[bool, flag("--json", text="Everything as JSON, one object a line.")] = False,
+    raw: Annotated[bool, flag("--raw", text="The service's events alone, as they came.", rare=True)] = False,
+    stdin: Annotated[
+        Stdin, flag("--stdin", text="What a line of standard input is: text, or events (JSON).", rare=True)
+    ] = Stdin.TEXT,
+    on_eof: Annotated[
+        OnEof, flag("--on-eof", text="At the end of standard input: wait, hangup or stay.", rare=True)
+    ] = OnEof.WAIT,
+    way: Way,
+    session: Session,
+    general: General,
+) -> None:
+    """Hold a voice or typed conversation with the model.
+
+    Examples:
+
+      rtcli talk
+
+      rtcli talk --sandbox
+
+      rtcli talk --input question.wav --output answer.wav
+
+      echo "What is the capital of France?" | rtcli talk --text
+
+    Ctrl-C hangs up. In a pipe the model's words stand on standard output, a line a turn.
+    """
+    flags = {**asdict(session), **asdict(way), "audio_input": input, "audio_output": output}
+    flags["text"] = flags["text"] or None  # a switch that was not given says nothing
+    with wiring.logging_to(general.verbose, general.log):
+        settings = wiring.settings_for(flags, general.profile)
+        request = _Request(settings, general, way.sandbox, json, raw, muted, initial, stdin, on_eof)
+        raise typer.Exit(_hold(request))
+
+
+def _hold(request: _Request) -> int:
+    from rtcli.commands.running import hold
+
+    return hold(lambda tell: _call(request, tell), _face(request), _source(request))
+
+
+@asynccontextmanager
+async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Call]:
+    """The call and everything behind it."""
+    from rtcli.protocol.conversation import Plan
+    from rtcli.protocol.intents import Mute, Say
+    from rtcli.protocol.updates import Notice
+
+    settings = request.settings
+    sound = wiring.open_sound(settings)
+    sampled = _samples(request, sound)
+    if sampled:
+        sound = wiring.with_sample_question(sound)
+    for notice in (*settings.warnings, *sound.notices):
+        tell(Notice(notice))
+    plan = Plan(
+        microphone_is_file=sound.microphone_is_file,
+        microphone_waits=sampled and not request.typed,
+        ends_with_file=not (sampled and request.typed),
+    )
+    async with wiring.way_in(settings, sandbox=request.sandbox) as way:
+        for notice in way.notices:
+            tell(Notice(notice))
+        tell(Notice(f"{sound.described} · {way.described}"))
+        call = wiring.make_call(way, sound, plan, settings)
+        if request.muted:
+            call.post(Mute(on=True))
+        if request.initial:
+            call.post(Say(request.initial))
+        yield call
+
+
+def _samples(request: _Request, sound: wiring.Sound) -> bool:
+    """A machine without a microphone asks a spoken sample question, so that a first run is a real voice turn."""
+    unasked = request.settings.audio_input is None and not request.settings.text and request.initial is None
+    return request.sandbox and sound.microphone is None and unasked
+
+
+def _face(request: _Request) -> Face:
+    from rtcli.terminal.faces import JsonFace, PlainFace
+
+    if request.json or request.raw:
+        return JsonFace(sys.stdout, sys.stderr, raw=request.raw)
+    return PlainFace(sys.stdout, sys.stderr, quiet=request.general.quiet, color=not request.general.no_color)
+
+
+def _source(request: _Request) -> Source:
+    from rtcli.commands.input import Lines, standard_input
+    from rtcli.commands.slash import event_of, intent_of
+    from rtcli.protocol.intents import Say
+
+    if request.typed:
+        return Lines(standard_input(), intent_of, on_eof="hangup", typed=True)
+    to_intent = event_of if request.stdin is Stdin.EVENTS else Say
+    return Lines(standard_input(), to_intent, on_eof=request.on_eof.value, asks_sample=request.sandbox)

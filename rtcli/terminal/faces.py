@@ -1,0 +1,102 @@
+"""The plain faces: words for a pipe or a plain terminal, and JSON lines. Each is used by one thread alone.
+
+A face only shows; what it is shown was decided by the call.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.text import Text
+from rich.theme import Theme
+
+from rtcli.protocol.updates import Connected, EventIn, EventOut, Update, Words
+from rtcli.terminal import lines, ndjson
+
+
+class Face(Protocol):
+    """What a user looks at or pipes. May wait for a slow terminal or pipe: it has a thread of its own.
+
+    Raises BrokenPipeError when nobody reads any more.
+    """
+
+    def show(self, update: Update) -> None: ...
+
+
+def console(stream: TextIO, *, color: bool = True) -> Console:
+    """A console that never wraps what a pipe reads and decorates nothing but a terminal."""
+    return Console(
+        file=stream, theme=Theme(lines.STYLES), no_color=not color or None, highlight=False, markup=False, emoji=False
+    )
+
+
+class PlainFace:
+    """The model's words on standard output, everything else on standard error.
+
+    On a terminal both sides are labelled there; in a pipe there is one bare line a turn.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False, color: bool = True) -> None:
+        self._out = console(out, color=color)
+        self._err = console(err, color=color)
+        self._quiet = quiet
+
+    def show(self, update: Update) -> None:
+        if isinstance(update, Words):
+            self._show_words(update)
+        elif (line := lines.status(update)) is not None and (not self._quiet or lines.is_error(update)):
+            self._print(self._err, line)
+
+    def _show_words(self, said: Words) -> None:
+        if said.speaker == "model" and not self._out.is_terminal:
+            self._out.file.write(lines.bare_words(said) + "\n")
+            self._out.file.flush()
+        elif said.speaker == "model" or not (said.typed or self._quiet):
+            target = self._out if self._out.is_terminal else self._err
+            self._print(target, lines.words(said))
+
+    @staticmethod
+    def _print(target: Console, line: Text) -> None:
+        target.print(line, soft_wrap=not target.is_terminal)
+
+
+class JsonFace:
+    """One JSON object a line on standard output, flushed; errors also as a line on standard error."""
+
+    def __init__(self, out: TextIO, err: TextIO, *, sid: str = "1", raw: bool = False) -> None:
+        self._out = out
+        self._err = console(err)
+        self._sid = sid
+        self._raw = raw
+        """The service's events alone, as they came."""
+        self._seq = 0
+        self._began = time.monotonic()
+
+    def show(self, update: Update) -> None:
+        if isinstance(update, Connected):
+            self._sid = update.name
+        if self._raw:
+            self._show_raw(update)
+        else:
+            for document in ndjson.documents(update):
+                self._write(self._stamped(document, update))
+        if (line := lines.status(update)) is not None and lines.is_error(update):
+            self._err.print(line, soft_wrap=True)
+
+    def _show_raw(self, update: Update) -> None:
+        if isinstance(update, EventIn):
+            self._write(ndjson.one_object_line(update.raw))
+
+    def _stamped(self, document: ndjson.Document, update: Update) -> str:
+        self._seq += 1
+        at = update.at if isinstance(update, (EventIn, EventOut)) else time.monotonic()
+        return ndjson.stamped(
+            document, seq=self._seq, wall=datetime.now(UTC), ms=(at - self._began) * 1000, sid=self._sid
+        )
+
+    def _write(self, line: str) -> None:
+        self._out.write(line + "\n")
+        self._out.flush()

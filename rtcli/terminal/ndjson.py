@@ -1,0 +1,134 @@
+"""Updates of a call as JSON lines. Pure.
+
+One object a line. A service's event stands as the service wrote it, its keys at top level, plus one reserved key:
+
+    "_rt": {"v": 1, "seq": 42, "t": "2026-01-31T12:00:00.123Z", "ms": 1234.5, "dir": "in", "sid": "1"}
+
+`v` is the version of this format; `seq` counts the lines of this output from 1; `t` is the wall clock (UTC); `ms`
+milliseconds since the output began; `dir` is `in` from the service, `out` to it, `local` for rtcli's own;
+`sid` is the call's name on this machine. rtcli's own events, with their fields:
+
+    rtcli.connected  call_id
+    rtcli.ready      session
+    rtcli.turn       speaker, item_id, text, typed, cut, late
+    rtcli.tool       call_id, name, arguments
+    rtcli.warning    code, message; raw (what came, when it was no event)
+    rtcli.error      code, message, exit
+    rtcli.closed     exit, reason; always the last line
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from rtcli.protocol.codec import JsonObject, text_of
+from rtcli.protocol.server_events import Malformed
+from rtcli.protocol.updates import (
+    Closed,
+    Connected,
+    EventIn,
+    EventOut,
+    Ready,
+    Refused,
+    ToolWanted,
+    Update,
+    Warned,
+    Words,
+)
+from rtcli.terminal.advice import one_line
+from rtcli.terminal.exits import status_of, status_of_call
+
+
+VERSION = 1
+
+Direction = Literal["in", "out", "local"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object as text, not stamped yet; no line break in it."""
+
+    direction: Direction
+    text: str
+
+
+def documents(update: Update) -> list[Document]:
+    """What an update is in JSON: none, one or (a bad event) two objects."""
+    match update:
+        case EventIn():
+            return _received(update)
+        case EventOut():
+            return [Document("out", update.raw)]
+        case _:
+            own = _own(update)
+            return [] if own is None else [Document("local", text_of(own))]
+
+
+def stamped(document: Document, *, seq: int, wall: datetime, ms: float, sid: str) -> str:
+    """The line itself. `_rt` comes last, so that it wins over a key of that name in the event."""
+    stamp = text_of(
+        {
+            "v": VERSION,
+            "seq": seq,
+            "t": wall.strftime("%Y-%m-%dT%H:%M:%S.") + f"{wall.microsecond // 1000:03d}Z",
+            "ms": round(ms, 1),
+            "dir": document.direction,
+            "sid": sid,
+        }
+    )
+    return f'{document.text[:-1]},"_rt":{stamp}}}'
+
+
+def one_object_line(raw: str) -> str:
+    """A JSON object as it came, without the line breaks that JSON allows between its parts."""
+    return raw.strip().replace("\r", " ").replace("\n", " ")
+
+
+def _received(update: EventIn) -> list[Document]:
+    event = update.event
+    if not isinstance(event, Malformed):
+        return [Document("in", one_object_line(update.raw))]
+    warning: JsonObject = {"type": "rtcli.warning", "code": "protocol_error", "message": event.reason}
+    if event.type is not None:  # an object with a type: the shape of the rest is wrong
+        return [Document("in", one_object_line(update.raw)), Document("local", text_of(warning))]
+    return [Document("local", text_of({**warning, "raw": update.raw}))]
+
+
+def _own(update: Update) -> JsonObject | None:
+    match update:
+        case Connected():
+            return {"type": "rtcli.connected", "call_id": update.call_id}
+        case Ready():
+            return {"type": "rtcli.ready", "session": update.session}
+        case Words():
+            return {
+                "type": "rtcli.turn",
+                "speaker": update.speaker,
+                "item_id": update.item_id,
+                "text": update.text,
+                "typed": update.typed,
+                "cut": update.cut,
+                "late": update.late,
+            }
+        case ToolWanted():
+            return {
+                "type": "rtcli.tool",
+                "call_id": update.call_id,
+                "name": update.name,
+                "arguments": update.arguments,
+            }
+        case Warned():
+            return {"type": "rtcli.warning", "code": update.code, "message": update.message}
+        case Refused():
+            return error_object(update.error)
+        case Closed():
+            return {"type": "rtcli.closed", "exit": status_of_call(update), "reason": update.reason}
+        case _:
+            return None
+
+
+def error_object(error: Exception) -> JsonObject:
+    code = getattr(error, "code", None)
+    return {"type": "rtcli.error", "code": code, "message": one_line(error), "exit": status_of(error)}
