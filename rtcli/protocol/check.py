@@ -37,7 +37,7 @@ def check_session(session: Json, path: str = "session") -> tuple[Finding, ...]:
     if not isinstance(session, dict):
         return (Finding(path, f"expected object, got {shown(session)}"),)
     kind = session.get("type")
-    if kind not in {"realtime", "transcription"}:
+    if kind not in ("realtime", "transcription"):  # no set: a list would raise
         wanted = 'expected "realtime" or "transcription"'
         return (Finding(f"{path}.type", f"{wanted}, got {shown(kind)}" if "type" in session else "missing"),)
     found = shapes.findings(session, shapes.object_schema(f"session.{kind}"), path)

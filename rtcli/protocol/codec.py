@@ -132,7 +132,7 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_number)
 
 def _depth_exceeds(value: Json, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         below: list[Json] = []
         for node in level:
             if isinstance(node, dict):

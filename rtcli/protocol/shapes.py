@@ -80,7 +80,7 @@ def _object(value: JsonObject, schema: JsonObject, path: str) -> Iterator[Findin
     for key, entry in value.items():
         inner = schema["properties"].get(key)
         if inner is None:
-            yield Finding(f"{path}.{key}", "unknown field")
+            yield Finding(f"{path}.{_step(key)}", "unknown field")
         else:
             yield from findings(entry, inner, f"{path}.{key}")
     for key in schema["required"]:
@@ -109,6 +109,10 @@ def _any_of(value: Json, options: list[JsonObject], path: str) -> Iterator[Findi
         yield from min(meant, key=len)
     else:
         yield from _wrong_tag(value, [option for option, _ in objects], path)
+
+
+def _step(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 80 else shown(key)
 
 
 _TAGS = ("type", "role")
