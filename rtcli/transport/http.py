@@ -19,6 +19,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -125,7 +126,7 @@ class Http:
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             # `from None`: httpx's exceptions hold the request, and with it the key.
-            raise _failure(error, request, self._limits) from None
+            raise _failure(error, request, self._limits, self._first_hop(request.url)) from None
 
     async def _exchange(self, request: HttpRequest) -> HttpAnswer:
         headers = {name: v.reveal() if isinstance(v, Secret) else v for name, v in request.headers.items()}
@@ -150,6 +151,16 @@ class Http:
                     )
             said = {name.lower(): value for name, value in response.headers.items()}
             return HttpAnswer(response.status_code, said, bytes(body), request.secrets)
+
+    def _first_hop(self, url: str) -> str:
+        """Whom we connect to for this URL, in words: errors of connecting are about them."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if hosts.is_loopback(host):
+            return _place(url)
+        named = getproxies()
+        from_environment = (parts.scheme in named or "all" in named) and not proxy_bypass(host)
+        return "the proxy" if self._proxy or from_environment else _place(url)
 
     def _client(self, url: str) -> httpx.AsyncClient:
         if not hosts.is_loopback(hosts.host_of(url)):
@@ -218,16 +229,16 @@ def _onward(request: HttpRequest, answer: HttpAnswer) -> HttpRequest | None:
     return replace(request, url=target)
 
 
-def _failure(error: Exception, request: HttpRequest, limits: Limits) -> ConnectError:
+def _failure(error: Exception, request: HttpRequest, limits: Limits, first_hop: str) -> ConnectError:
     place = _place(request.url)
     if isinstance(error, httpx.ConnectTimeout):
-        return ConnectError(request.step, f"no connection to {place} within {limits.connect:g} s")
+        return ConnectError(request.step, f"no connection to {first_hop} within {limits.connect:g} s")
     if isinstance(error, httpx.TimeoutException):
         return ConnectError(request.step, f"{place} said nothing for {limits.silence:g} s")
     if isinstance(error, httpx.ProxyError):
         return ConnectError(request.step, f"the proxy did not connect to {place}: {one_line(str(error), 100)}")
     for cause in _causes(error):
-        fact = _fact(cause, place)
+        fact = _fact(cause, place, first_hop)
         if fact is not None:
             return ConnectError(request.step, fact)
     if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)) and not isinstance(error, httpx.ConnectError):
@@ -236,17 +247,17 @@ def _failure(error: Exception, request: HttpRequest, limits: Limits) -> ConnectE
     return ConnectError(request.step, f"no connection to {place} ({type(error).__name__})")
 
 
-def _fact(cause: BaseException, place: str) -> str | None:
+def _fact(cause: BaseException, place: str, first_hop: str) -> str | None:
     if isinstance(cause, socket.gaierror):
-        return f"the name of {place} can not be resolved"
+        return f"the name of {first_hop} can not be resolved"
     if isinstance(cause, ConnectionRefusedError):
-        return f"{place} refuses connections"
+        return f"{first_hop} refuses connections"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"the certificate of {place} is not trusted: {one_line(cause.verify_message, 100)}"
     if isinstance(cause, ssl.SSLError):
         return f"no TLS with {place}: {one_line(cause.reason or 'broken off', 100)}"
     if isinstance(cause, OSError) and cause.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
-        return f"no way to {place}: the network is unreachable"
+        return f"no way to {first_hop}: the network is unreachable"
     return None
 
 

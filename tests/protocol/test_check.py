@@ -12,6 +12,7 @@ from rtcli.protocol.check import READ_ONLY, check_event, check_session
 
 
 BETA = "a name of the beta interface"
+OLD_EVENT = "transcription_session.update"
 USER_CONTENT = '"input_text" or "input_audio" or "input_image"'
 
 
@@ -164,8 +165,8 @@ def test_an_event_the_service_takes_has_no_findings(event: dict[str, Any]) -> No
         ({"type": None}, ["type: expected string, got null"]),
         ({"type": "sesion.update"}, ['type: unknown event "sesion.update"']),
         (
-            {"type": "transcription_session.update", "session": {}},
-            ['type: unknown event "transcription_session.update"; now session.update with session.type "transcription"'],
+            {"type": OLD_EVENT, "session": {}},
+            [f'type: unknown event "{OLD_EVENT}"; now session.update with session.type "transcription"'],
         ),
         ({"type": "session.update"}, ["session: missing"]),
         ({"type": "session.update", "session": {"voice": "marin"}}, ["session.type: missing"]),
