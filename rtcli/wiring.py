@@ -290,15 +290,17 @@ class WayIn:
 async def way_in(settings: Settings, *, sandbox: bool) -> AsyncIterator[WayIn]:
     """The way the settings ask for; what stands behind it is closed on leaving."""
     from rtcli.protocol.session_config import build_session
+    from rtcli.sandbox.loopback import raise_loopback
 
     session = build_session(session_options(settings))
     http = http_client(settings)
     try:
         if sandbox:
+            raised = raise_loopback()
             async with _running_sandbox() as (url, made):
                 described = f"sandbox, {made.engine.name} (English only)"
-                signalling = sandbox_signalling(http, url, session)
-                yield WayIn(signalling, url, described, (made.notice,) if made.notice else ())
+                notices = tuple(notice for notice in (raised, made.notice) if notice)
+                yield WayIn(sandbox_signalling(http, url, session), url, described, notices)
         else:
             raise UsageError("only --sandbox is there yet")
     finally:

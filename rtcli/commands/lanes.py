@@ -27,7 +27,7 @@ class UpdateLane:
     """One writer (the loop), one reader (the face's thread)."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Update] = deque()
+        self._waiting: deque[tuple[Update, float]] = deque()
         self._put = self._got = 0  # bytes; each has one writer
         self._filled = threading.Semaphore(0)
         self._taken_at = time.monotonic()
@@ -41,17 +41,16 @@ class UpdateLane:
         if not self._waiting:
             self._taken_at = time.monotonic()
         self._put += _size(update)
-        self._waiting.append(update)
+        self._waiting.append((update, time.monotonic()))
         self._filled.release()
 
-    def get(self, timeout: float | None = None) -> Update | None:
-        """The oldest update; None when none came within `timeout` seconds."""
-        if not self._filled.acquire(timeout=timeout):
-            return None
-        update = self._waiting.popleft()
+    def get(self) -> tuple[Update, float]:
+        """Wait for the oldest update; with the time it was put in (seconds, monotonic)."""
+        self._filled.acquire()
+        update, at = self._waiting.popleft()
         self._got += _size(update)
         self._taken_at = time.monotonic()
-        return update
+        return update, at
 
     @property
     def stuck(self) -> bool:

@@ -123,9 +123,9 @@ class _Holding:
         """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""
         show: Callable[..., None] = self._face.show
         while True:
-            update = self._lane.get()
+            update, at = self._lane.get()
             try:
-                show(update)
+                show(update, at)
             except BrokenPipeError:
                 show = _nothing
                 self._post(HangUp("nobody reads the output"))
@@ -160,5 +160,5 @@ class _Holding:
         self._post(HangUp("terminated", exit=TERMINATED))
 
 
-def _nothing(_: object) -> None:
+def _nothing(*_: object) -> None:
     """Stands in for a face that is gone."""

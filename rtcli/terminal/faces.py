@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-from rtcli.protocol.updates import Connected, EventIn, EventOut, Update, Words
+from rtcli.protocol.updates import Connected, EventIn, Update, Words
 from rtcli.terminal import lines, ndjson
 
 
@@ -23,7 +23,8 @@ class Face(Protocol):
     Raises BrokenPipeError when nobody reads any more.
     """
 
-    def show(self, update: Update) -> None: ...
+    def show(self, update: Update, at: float) -> None:
+        """`at`: when the call said so (seconds, monotonic)."""
 
 
 def console(stream: TextIO, *, color: bool = True) -> Console:
@@ -44,7 +45,7 @@ class PlainFace:
         self._err = console(err, color=color)
         self._quiet = quiet
 
-    def show(self, update: Update) -> None:
+    def show(self, update: Update, at: float) -> None:  # noqa: ARG002 - words have no clock
         if isinstance(update, Words):
             self._show_words(update)
         elif (line := lines.status(update)) is not None and (not self._quiet or lines.is_error(update)):
@@ -75,14 +76,14 @@ class JsonFace:
         self._seq = 0
         self._began = time.monotonic()
 
-    def show(self, update: Update) -> None:
+    def show(self, update: Update, at: float) -> None:
         if isinstance(update, Connected):
             self._sid = update.name
         if self._raw:
             self._show_raw(update)
         else:
             for document in ndjson.documents(update):
-                self._write(self._stamped(document, update))
+                self._write(self._stamped(document, at))
         if (line := lines.status(update)) is not None and lines.is_error(update):
             self._err.print(line, soft_wrap=True)
 
@@ -90,9 +91,8 @@ class JsonFace:
         if isinstance(update, EventIn):
             self._write(ndjson.one_object_line(update.raw))
 
-    def _stamped(self, document: ndjson.Document, update: Update) -> str:
+    def _stamped(self, document: ndjson.Document, at: float) -> str:
         self._seq += 1
-        at = update.at if isinstance(update, (EventIn, EventOut)) else time.monotonic()
         return ndjson.stamped(
             document, seq=self._seq, wall=datetime.now(UTC), ms=(at - self._began) * 1000, sid=self._sid
         )

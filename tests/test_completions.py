@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.generate_completions import FILES, FOLDER, script
+
+
+@pytest.mark.parametrize("shell", FILES)
+def test_the_shipped_script_is_the_one_the_program_prints(shell: str) -> None:
+    assert (FOLDER / FILES[shell]).read_text(encoding="utf-8") == script(shell), (
+        "stale: run `uv run python tests/generate_completions.py`"
+    )
+
+
+def test_there_is_nothing_else_in_the_folder() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(FILES.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("rtcli ta", "talk"), ("rtcli talk --sand", "--sandbox"), ("rtcli sandbox --engine ", "scripted")],
+)
+def test_the_program_completes_its_own_words(line: str, expected: str) -> None:
+    words = line.split(" ")
+    done = subprocess.run(
+        [sys.executable, "-c", "from rtcli.cli import main; main()"],
+        env={
+            **os.environ,
+            "_RTCLI_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert expected in done.stdout.split()
