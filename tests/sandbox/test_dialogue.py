@@ -302,7 +302,7 @@ REPORTS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(CLIENT_EVENTS.map(lambda event: "> " + json.dumps(event)) | REPORTS, max_size=25))
 def test_no_sequence_of_events_and_reports_breaks_the_dialogue(lines: list[str]) -> None:
     driver = Driver({"type": "realtime", "audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}})
@@ -321,7 +321,7 @@ def test_no_sequence_of_events_and_reports_breaks_the_dialogue(lines: list[str])
                 over.add(done)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60) | st.binary(max_size=60) | JSON.map(json.dumps))
 def test_no_message_breaks_the_dialogue(data: str | bytes) -> None:
     effects = a_dialogue().receive(data, 0.0)
