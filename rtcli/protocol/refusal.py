@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from html import unescape
 from http import HTTPStatus
 
@@ -34,6 +35,8 @@ class Refusal:
     param: str | None
     request_id: str | None
     auth: bool
+    retry_after: float | None
+    """Seconds."""
 
 
 def explain(
@@ -66,7 +69,21 @@ def explain(
         param=param,
         request_id=request_id,
         auth=status in {401, 403} or (code in _AUTH_CODES),
+        retry_after=told_delay(headers),
     )
+
+
+def told_delay(headers: Mapping[str, str]) -> float | None:
+    """Seconds of `retry-after-ms` or `Retry-After`; a date counts from the answer's own `Date`."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        seconds = _seconds(headers.get(name, ""))
+        if seconds is not None:
+            return seconds / unit
+    try:
+        until = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError, TypeError):  # TypeError: one has a time zone, the other none
+        return None
+    return max(0.0, until.total_seconds())
 
 
 def one_line(text: str, limit: int = MAX_WORDS) -> str:
@@ -134,3 +151,11 @@ def _status(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None

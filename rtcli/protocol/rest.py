@@ -7,9 +7,8 @@ answer is read also covers what gateways and older servers send. Nothing here op
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
@@ -302,7 +301,7 @@ def parse_error(answer: HttpAnswer, *, wanted: str | None = None) -> AuthError |
         kind=refusal.kind,
         param=refusal.param,
         request_id=refusal.request_id,
-        retry_after=told_delay(answer.headers),
+        retry_after=refusal.retry_after,
     )
 
 
@@ -341,68 +340,3 @@ def _call_id(location: object) -> str | None:
 
 def _is_word(text: str) -> bool:
     return text.strip(".") != "" and all(c.isalnum() or c in "._~-" for c in text)
-
-
-# ---- trying again ---------------------------------------------------------------------------------------------------
-
-MAX_RETRIES = 2
-MAX_RETRY_AFTER = 120.0
-"""Seconds; a server that asks for more is not asked again (SDK `_base_client.py`)."""
-_FIRST_DELAY, _LAST_DELAY = 0.5, 8.0
-_UNPAID = frozenset({"insufficient_quota", "credit_balance_exhausted"})
-"""Come as 429 and do not pass by waiting."""
-
-
-def retry_after(answer: HttpAnswer, attempt: int, *, jitter: float = 0.0) -> float | None:
-    """Seconds to wait before asking again, or None to give up.
-
-    `attempt`: how many tries came before this answer's, from 0. `jitter`: 0 to 1; takes off up to a quarter.
-    """
-    if attempt >= MAX_RETRIES or not _worth_retrying(answer):
-        return None
-    told = told_delay(answer.headers)
-    if told is None:
-        return backoff(attempt, jitter=jitter)
-    return told if told <= MAX_RETRY_AFTER else None
-
-
-def backoff(attempt: int, *, jitter: float = 0.0) -> float:
-    """Seconds before the next try when the server named none: 0.5, doubling, at most 8."""
-    return min(_FIRST_DELAY * 2.0**attempt, _LAST_DELAY) * (1 - jitter / 4)
-
-
-def told_delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds of `retry-after-ms` or `Retry-After`; a date counts from the answer's own `Date`."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        seconds = _seconds(headers.get(name, ""))
-        if seconds is not None:
-            return seconds / unit
-    try:
-        until = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError, TypeError):  # TypeError: one has a time zone, the other none
-        return None
-    return max(0.0, until.total_seconds())
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None
-
-
-def _worth_retrying(answer: HttpAnswer) -> bool:
-    if _UNPAID & set(_error_words(answer)):
-        return False
-    said = answer.headers.get("x-should-retry", "").lower()
-    if said in {"true", "false"}:
-        return said == "true"
-    return answer.status in {408, 409, 429} or answer.status >= 500
-
-
-def _error_words(answer: HttpAnswer) -> Iterator[str]:
-    document = json_object(answer)
-    error = document.get("error") if document is not None else None
-    if isinstance(error, dict):
-        yield from (word for word in (error.get("code"), error.get("type")) if isinstance(word, str))

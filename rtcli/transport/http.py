@@ -1,8 +1,8 @@
 """Requests out, answers in: the only file that knows httpx.
 
-What to ask and how to read the answer is `protocol.rest`; this file sends it, within limits, and turns every way a
-connection can fail into one line that names the host and no key. Redirects are followed here and not by httpx, because
-httpx drops a known header on the way to another host and we refuse to go there.
+What to ask and how to read the answer is `protocol.rest`, when to ask again `protocol.retry`; this file sends, within
+limits, and turns every way a connection can fail into one line that names the host and no key. Redirects are followed
+here and not by httpx, because httpx drops a known header on the way to another host and we refuse to go there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from rtcli.errors import ConnectError, NetworkError, ServiceError, UsageError
-from rtcli.protocol import hosts, rest
+from rtcli.protocol import hosts, retry
 from rtcli.protocol.refusal import one_line
 from rtcli.protocol.rest import HttpAnswer, HttpRequest
 from rtcli.protocol.secret import Secret
@@ -75,19 +75,19 @@ class Http:
             await self._send(HttpRequest("HEAD", f"{parts.scheme}://{parts.netloc}/"))
 
     async def ask(self, request: HttpRequest) -> HttpAnswer:
-        """The answer, whatever its status; a repeatable request is tried again as `rest.retry_after` says.
+        """The answer, whatever its status; a repeatable request is tried again as `protocol.retry` says.
 
         Raises ConnectError when there is none, ServiceError when it is too large or leads to another host, UsageError
         when a key would travel unencrypted or the proxy or CA file is unusable.
         """
-        for attempt in range(rest.MAX_RETRIES if request.repeatable else 0):
+        for attempt in range(retry.MAX_RETRIES if request.repeatable else 0):
             jitter = random.random()  # noqa: S311 - spreads load, hides nothing
             try:
                 answer = await self._follow(request)
             except _ConnectionBrokenError:
-                await self._sleep(rest.backoff(attempt, jitter=jitter))
+                await self._sleep(retry.backoff(attempt, jitter=jitter))
                 continue
-            delay = rest.retry_after(answer, attempt, jitter=jitter)
+            delay = retry.retry_after(answer, attempt, jitter=jitter)
             if delay is None:
                 return answer
             await self._sleep(delay)

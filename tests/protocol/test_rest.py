@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli.errors import AuthError, RtcliError, ServiceError, UsageError
-from rtcli.protocol import rest
+from rtcli.protocol import rest, retry
 from rtcli.protocol.dialects import AZURE, DIALECTS, LOCALAI, OPENAI, SDP, SPEACHES
 from rtcli.protocol.refusal import one_line
 from rtcli.protocol.rest import Endpoint, HttpAnswer, HttpRequest
@@ -342,7 +342,7 @@ def test_any_answer_makes_one_short_printable_line(status: int, body: bytes, tol
     for read in (rest.parse_call, rest.parse_client_secret):
         with contextlib.suppress(RtcliError):
             read(given_answer)
-    rest.retry_after(given_answer, 0)
+    retry.retry_after(given_answer, 0)
 
 
 def test_a_long_or_hostile_message_becomes_one_short_line() -> None:
@@ -364,54 +364,6 @@ def test_a_key_cut_by_the_length_limit_is_masked_before_the_cut() -> None:
 def test_one_line_keeps_short_text_and_cuts_long_text() -> None:
     assert one_line("  a\tb\nc  ") == "a b c"
     assert one_line("x" * 20, 10) == "x" * 7 + "..."
-
-
-# ---- trying again ---------------------------------------------------------------------------------------------------
-
-QUOTA = {"error": {"message": "No credit", "type": "insufficient_quota", "code": "insufficient_quota"}}
-
-
-@pytest.mark.parametrize(
-    ("given", "delay"),
-    [
-        (answer(429), 0.5),
-        (answer(408), 0.5),
-        (answer(409), 0.5),
-        (answer(500), 0.5),
-        (answer(503, OVERLOAD), 0.5),
-        (answer(429, retry_after="3"), 3.0),
-        (answer(429, retry_after="0"), 0.0),
-        (answer(429, retry_after_ms="250", retry_after="3"), 0.25),
-        (answer(429, retry_after="120"), 120.0),
-        (answer(429, retry_after="121"), None),
-        (answer(429, retry_after="-1"), 0.5),
-        (answer(429, retry_after="nan"), 0.5),
-        (answer(429, retry_after="inf"), 0.5),
-        (answer(429, retry_after="soon"), 0.5),
-        (answer(429, retry_after="Wed, 01 Jul 2026 10:00:09 GMT", date="Wed, 01 Jul 2026 10:00:00 GMT"), 9.0),
-        (answer(429, retry_after="Wed, 01 Jul 2026 10:00:00 GMT", date="Wed, 01 Jul 2026 10:00:09 GMT"), 0.0),
-        (answer(429, retry_after="Wed, 01 Jul 2026 10:00:09 GMT"), 0.5),
-        (answer(429, QUOTA, retry_after="1"), None),
-        (answer(429, {"error": {"code": "credit_balance_exhausted"}}), None),
-        (answer(429, QUOTA, x_should_retry="true"), None),
-        (answer(429, x_should_retry="false"), None),
-        (answer(400, x_should_retry="true"), 0.5),
-        (answer(400), None),
-        (answer(401), None),
-        (answer(200), None),
-    ],
-)
-def test_an_answer_is_retried_as_the_official_sdk_does(given: HttpAnswer, delay: float | None) -> None:
-    assert rest.retry_after(given, 0) == delay
-
-
-def test_after_two_retries_the_answer_stands() -> None:
-    assert [rest.retry_after(answer(500), attempt) for attempt in range(4)] == [0.5, 1.0, None, None]
-
-
-def test_the_backoff_doubles_to_8_s_and_jitter_takes_off_a_quarter_at_most() -> None:
-    assert [rest.backoff(n) for n in range(6)] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
-    assert rest.backoff(0, jitter=1.0) == 0.375
 
 
 @pytest.mark.parametrize(
