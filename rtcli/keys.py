@@ -85,9 +85,14 @@ def key_for(
         return search.key
     if is_loopback(host_of(base_url)):
         return FoundKey(PLACEHOLDER, "placeholder")
-    if dialect == "azure" or key_demanded(base_url):
+    if demanded(base_url, dialect):
         raise AuthError(f"no API key for {host_of(base_url)}: {search.reason}")
     return None
+
+
+def demanded(base_url: str, dialect: str) -> bool:
+    """Whether a call to the service there is pointless without a key."""
+    return dialect == "azure" or key_demanded(base_url)
 
 
 def refuse_plain_http(url: str) -> None:
