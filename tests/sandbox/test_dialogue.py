@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcli.protocol.server_events import Malformed, Unknown, decode_object
+from rtcli.protocol.shapes import findings, schemas
 from rtcli.sandbox.dialogue import Dialogue
 from rtcli.sandbox.effects import (
     Cancel,
@@ -62,6 +63,10 @@ def a_dialogue(session: dict[str, Any] | None = None) -> Dialogue:
     new_id = counted()
     request = session or {"type": "realtime", "model": "gpt-realtime-2"}
     return Dialogue(Session(new_id("sess"), request, expires_at=1_800_000_000), new_id=new_id, now=0.0)
+
+
+BEYOND_THE_SDK = {f"$.session.{name}: unknown field" for name in ("id", "object", "expires_at")}
+"""What the service sends in a session; the SDK types `session.created` by what a client may ask for."""
 
 
 class Driver:
@@ -158,6 +163,8 @@ def check_on_the_wire(effect: Effect) -> None:
     # An explicit null (`previous_item_id` of the first item) is kept there too, so that nothing is lost.
     assert {name for name, value in event.extra.items() if value is not None} == set(), effect.event
     assert event.event_id
+    schema = schemas()["server_events"][effect.event["type"]]
+    assert [f for f in findings(effect.event, schema, "$") if str(f) not in BEYOND_THE_SDK] == [], effect.event
 
 
 def played(order: Path) -> str:
