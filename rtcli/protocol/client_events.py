@@ -15,6 +15,7 @@ from rtcli.protocol.codec import (
     JsonObject,
     Mismatch,
     NotJson,
+    Record,
     from_object,
     parse,
     record,
@@ -29,7 +30,7 @@ MAX_EVENT_ID = 512
 
 
 @record
-class ClientEvent:
+class ClientEvent(Record):
     """Base of the events. `event_id` comes back as `error.event_id` when the event fails, so every sent one has it."""
 
     type: ClassVar[str]

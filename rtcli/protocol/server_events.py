@@ -20,6 +20,7 @@ from rtcli.protocol.codec import (
     LooseText,
     Mismatch,
     NotJson,
+    Record,
     from_object,
     parse,
     record,
@@ -32,7 +33,7 @@ from rtcli.protocol.codec import (
 
 
 @record
-class Content:
+class Content(Record):
     """One part of a message item, or of a response (`response.content_part.*`)."""
 
     type: str = ""
@@ -48,7 +49,7 @@ class Content:
 
 
 @record
-class Item:
+class Item(Record):
     """One entry of the conversation, whatever its kind; fields of other kinds are empty."""
 
     id: str = ""
@@ -70,7 +71,7 @@ class Item:
 
 
 @record
-class ErrorDetail:
+class ErrorDetail(Record):
     """The inside of an `error` event, of a failed response and of a failed transcription."""
 
     type: str = ""
@@ -83,7 +84,7 @@ class ErrorDetail:
 
 
 @record
-class StatusDetails:
+class StatusDetails(Record):
     type: str | None = None
     reason: str | None = None
     """`turn_detected`, `client_cancelled`, `max_output_tokens`, `content_filter`."""
@@ -92,7 +93,7 @@ class StatusDetails:
 
 
 @record
-class TokenDetails:
+class TokenDetails(Record):
     """How many tokens of each kind; None where nothing was said."""
 
     text_tokens: int | None = None
@@ -105,7 +106,7 @@ class TokenDetails:
 
 
 @record
-class Usage:
+class Usage(Record):
     """What a response or a transcription used; None where nothing was said.
 
     A transcription is billed by tokens or by duration: `type` is `tokens` or `duration` there, absent in a response.
@@ -122,7 +123,7 @@ class Usage:
 
 
 @record
-class Response:
+class Response(Record):
     id: str = ""
     status: str | None = None
     """`in_progress`, `completed`, `cancelled`, `failed`, `incomplete`."""
@@ -135,7 +136,7 @@ class Response:
 
 
 @record
-class RateLimit:
+class RateLimit(Record):
     name: str = ""
     """`requests` or `tokens`."""
     limit: int | None = None
@@ -148,7 +149,7 @@ class RateLimit:
 
 
 @record
-class ServerEvent:
+class ServerEvent(Record):
     """Base of the events; `type` is the wire's name."""
 
     type: ClassVar[str]
