@@ -15,9 +15,10 @@ from typing import Annotated, Any
 
 import typer
 
-from rtcli import config_file, wiring
+from rtcli import wiring
+from rtcli.commands import config_edit
 from rtcli.commands.options import General, grouped
-from rtcli.config_file import printable, read_config, refuse_keys
+from rtcli.config_file import dotted, printable, read_config, refuse_keys
 from rtcli.errors import UsageError
 from rtcli.keys import keyring_entry
 from rtcli.setting_kinds import Place, plain
@@ -202,8 +203,8 @@ def set_(
     if profile is not None and profile not in document.get("profiles", {}):
         _note(f"profile {printable(profile)} is new", general)
     where = [*_prefix(profile), *keys]
-    config_file.put(file, where, meant)
-    _report(f"set {config_file.dotted(where)} in {file}", file, general)
+    config_edit.put(file, where, meant)
+    _report(f"set {dotted(where)} in {file}", file, general)
 
 
 @app.command()
@@ -221,8 +222,8 @@ def unset(name: Name, *, general: General) -> None:
     """
     file, profile = config_path(os.environ), named_profile(general.profile, environ=os.environ)
     where = [*_prefix(profile), *_keys(name)]
-    config_file.drop(file, where)
-    _report(f"unset {config_file.dotted(where)} in {file}", file, general)
+    config_edit.drop(file, where)
+    _report(f"unset {dotted(where)} in {file}", file, general)
 
 
 @app.command()
@@ -239,7 +240,7 @@ def edit(*, general: General) -> None:
     file = config_path(os.environ)
     command = _editor()
     if not file.exists():
-        config_file.write(file, "")
+        config_edit.write(file, "")
     try:
         status = subprocess.run([*command, str(file)], check=False).returncode
     except OSError as error:
