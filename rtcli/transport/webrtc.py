@@ -1,7 +1,8 @@
 """The WebRTC peer on aiortc.
 
 `webrtc*.py` are the only files that know aiortc and aioice: this one makes and ends connections, `webrtc_rtp.py`
-carries sound, `webrtc_ice.py` looks after addresses and liveness, `webrtc_inside.py` guards the private attributes.
+carries sound, `webrtc_sctp.py` tunes the data channel, `webrtc_ice.py` looks after addresses and liveness, and
+`webrtc_inside.py` guards the private attributes that these need.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import aiortc
 from aiortc.rtcicetransport import parse_stun_turn_uri
@@ -32,6 +34,7 @@ from rtcli.transport.liveness import LOST
 from rtcli.transport.webrtc_ice import IceAgent, Reach
 from rtcli.transport.webrtc_inside import inside
 from rtcli.transport.webrtc_rtp import Faults, PacedTrack, Tap
+from rtcli.transport.webrtc_sctp import Association
 
 
 ANSWER_LIMIT = 30.0
@@ -47,6 +50,25 @@ _RATE = 48_000
 _RECEIVED_SHUTDOWN = 2
 """OpenSSL's SSL_RECEIVED_SHUTDOWN: the other side sent close_notify."""
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """The one transport that sound and events share, and what rtcli changed in it."""
+
+    dtls: aiortc.RTCDtlsTransport
+    ice: IceAgent
+    association: Association | None
+    """None when the other side offered no data channel."""
+
+    @property
+    def reachable(self) -> bool:
+        return self.dtls.transport.state == "completed"
+
+    @property
+    def goodbye(self) -> bool:
+        """DTLS was closed by the other side on purpose."""
+        return bool(inside(self.dtls, "_ssl").get_shutdown() & _RECEIVED_SHUTDOWN)
 
 
 class WebRtcPeer:
@@ -68,19 +90,21 @@ class WebRtcPeer:
         ice_servers: Sequence[IceServer] = (),
         loopback: bool = False,
     ) -> None:
-        servers = [] if loopback else [_ice_server(server) for server in ice_servers]
+        servers = [_ice_server(server) for server in ice_servers]
         self._pc = aiortc.RTCPeerConnection(
-            aiortc.RTCConfiguration(iceServers=servers, bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE)
+            aiortc.RTCConfiguration(
+                iceServers=[] if loopback else servers, bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE
+            )
         )
         self._source = source
         self._sink = sink
         self._deliver = deliver
         self._loopback = loopback
         self._faults = Faults()
+        self._link: _Link | None = None
         self._channel: aiortc.RTCDataChannel | None = None
-        self._dtls: aiortc.RTCDtlsTransport | None = None
-        self._ice: IceAgent | None = None
         self._offer = ""
+        """Ours, as it went out."""
         self._remote: sdp.Description | None = None
         self._settled = asyncio.Event()
         """The channel is open, or never will be."""
@@ -92,15 +116,14 @@ class WebRtcPeer:
 
     async def offer(self) -> str:
         """The SDP offer, candidates gathered. Raises ConnectError when this machine has no address to offer."""
-        # Sound first: aiortc hangs the bundle on the transport made first.
+        # Sound first: aiortc hangs the bundle on the transport that was made first.
         transceiver = self._add_audio()
         self._adopt(self._pc.createDataChannel(CHANNEL))
-        self._take_over(transceiver.receiver.transport, Reach.LOOPBACK_FIRST)
+        self._take_over(transceiver.receiver.transport, Reach.LOOPBACK_FIRST if self._loopback else Reach.NETWORK)
         await self._pc.setLocalDescription(await self._pc.createOffer())
         self._offer = sdp.publish_offer(self._pc.localDescription.sdp)
         if "\r\na=candidate:" not in self._offer:
-            missing = "the loopback interface is down" if self._loopback else "this machine has no network address"
-            raise ConnectError("ice", missing)
+            raise ConnectError("ice", "this machine has no network address")
         return self._offer
 
     async def accept(self, answer: str, *, limit: float) -> None:
@@ -110,7 +133,7 @@ class WebRtcPeer:
                 await self._apply(answer)
                 await self._settled.wait()
         except TimeoutError:
-            self._failure = self._failure or self._stuck(limit)
+            self._failure = self._failure or self._unconnected(f"in {limit:g} s")
         except ConnectError as error:
             self._failure = error
         if self._failure:
@@ -118,7 +141,7 @@ class WebRtcPeer:
             raise self._failure
 
     async def _apply(self, answer: str) -> None:
-        assert self._ice is not None, "accept() follows offer()"
+        assert self._link, "accept() follows offer()"
         try:
             self._remote = sdp.read_answer(answer, self._offer, loopback=self._loopback)
         except sdp.BadDescription as error:
@@ -126,7 +149,7 @@ class WebRtcPeer:
         if self._remote.tcp_only:
             raise ConnectError("ice", "the answer names TCP addresses only, and media travel over UDP here")
         if self._loopback and self._remote.on_loopback:
-            self._ice.keep_loopback()
+            self._link.ice.keep_loopback()
         try:
             await self._pc.setRemoteDescription(aiortc.RTCSessionDescription(self._remote.text, "answer"))
         except Exception as error:
@@ -142,22 +165,32 @@ class WebRtcPeer:
         self._pc.on("datachannel", self._take_channel)
         await self._pc.setRemoteDescription(aiortc.RTCSessionDescription(self._remote.text, "offer"))
         shared = transceiver.receiver if transceiver else self._pc.sctp
-        assert shared is not None, "read_offer() gives a section at least"
-        self._take_over(shared.transport, Reach.LOOPBACK if self._remote.on_loopback else Reach.MACHINE)
+        assert shared, "read_offer() gives a section at least"
+        self._take_over(shared.transport, self._reach_back())
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._limit = asyncio.get_running_loop().call_later(ANSWER_LIMIT, self._never_came)
         return sdp.publish_answer(self._pc.localDescription.sdp, self._remote)
+
+    def _reach_back(self) -> Reach:
+        """Which addresses of ours a peer that called us may use."""
+        assert self._remote
+        if not self._loopback:
+            return Reach.NETWORK
+        return Reach.LOOPBACK if self._remote.on_loopback else Reach.MACHINE
 
     def _add_audio(self) -> aiortc.RTCRtpTransceiver:
         transceiver = self._pc.addTransceiver(PacedTrack(self._source, self._faults), "sendrecv")
         Tap(transceiver.receiver, self._sink, self._faults)
         return transceiver
 
-    def _take_over(self, dtls: aiortc.RTCDtlsTransport, on_loopback: Reach) -> None:
-        """Watch the one transport that sound and events share."""
-        self._dtls = dtls
-        reach = on_loopback if self._loopback else Reach.NETWORK
-        self._ice = IceAgent(dtls.transport, reach=reach, lost=self._silent, faults=self._faults)
+    def _take_over(self, dtls: aiortc.RTCDtlsTransport, reach: Reach) -> None:
+        sctp = self._pc.sctp
+        self._link = _Link(
+            dtls,
+            IceAgent(dtls.transport, reach=reach, lost=self._on_silence, faults=self._faults),
+            Association(sctp, overrun=self._on_overrun, faults=self._faults) if sctp else None,
+        )
+        inside(dtls, "_ssl")
         dtls.on("statechange", self._on_transport)
         dtls.transport.on("statechange", self._on_transport)
 
@@ -174,7 +207,7 @@ class WebRtcPeer:
         channel.on("message", self._on_message)
         channel.on("close", self._on_channel_close)
 
-    # Events of aiortc: an exception in one of these would close the connection.
+    # What aiortc reports. An exception in one of these would close the connection.
 
     def _on_open(self) -> None:
         if not self._over:
@@ -189,18 +222,21 @@ class WebRtcPeer:
         self._end("the other side closed the call", orderly=True)
 
     def _on_transport(self) -> None:
-        assert self._dtls is not None
-        ice, dtls = self._dtls.transport.state, self._dtls.state
+        assert self._link
+        ice, dtls = self._link.dtls.transport.state, self._link.dtls.state
         if "failed" in {ice, dtls}:
             self._end("the connection failed", orderly=False)
-        elif dtls == "closed":
-            goodbye = bool(inside(self._dtls, "_ssl").get_shutdown() & _RECEIVED_SHUTDOWN)
+        elif dtls == "closed" and not self._over:
+            goodbye = self._link.goodbye
             self._end("the other side closed the call" if goodbye else "the connection broke", orderly=goodbye)
         elif dtls == "connected" and self._limit:
             self._limit.cancel()
 
-    def _silent(self) -> None:
+    def _on_silence(self) -> None:
         self._end(f"nothing arrived for {LOST:g} s", orderly=False)
+
+    def _on_overrun(self) -> None:
+        self._end("the other side sent a message larger than it may", orderly=False)
 
     def _never_came(self) -> None:
         self._end(f"the other side did not connect in {ANSWER_LIMIT:g} s", orderly=False)
@@ -210,7 +246,7 @@ class WebRtcPeer:
             return
         self._over = True
         if self._offer and not self._settled.is_set():
-            self._failure = self._broken(reason)
+            self._failure = self._unconnected(f"({reason})")
         else:
             self._signal(Down(reason, orderly))
         self._settled.set()
@@ -221,38 +257,29 @@ class WebRtcPeer:
         except Exception as error:  # noqa: BLE001 - aiortc would close the connection
             self._faults.note("taking a signal", error)
 
-    # What to say when there is no connection
+    # How far connecting got
 
-    def _stuck(self, limit: float) -> ConnectError:
-        """How far connecting got in `limit` seconds."""
-        assert self._dtls is not None
-        if self._dtls.transport.state != "completed":
-            return self._unreachable(f"in {limit:g} s")
-        if self._dtls.state != "connected":
-            return ConnectError("dtls", f"the DTLS handshake did not finish in {limit:g} s")
-        return ConnectError("channel", f"the data channel did not open in {limit:g} s")
-
-    def _broken(self, reason: str) -> ConnectError:
-        """Connecting ended before the limit."""
-        assert self._dtls is not None
-        if self._dtls.transport.state != "completed":
-            return self._unreachable("at all")
-        if self._dtls.state == "failed" and self._dtls.encrypted:
+    def _unconnected(self, how: str) -> ConnectError:
+        assert self._link
+        dtls = self._link.dtls
+        if not self._link.reachable:
+            return self._unreachable(how)
+        if dtls.state == "failed" and dtls.encrypted:
             return ConnectError("dtls", "the other side's certificate is not the one its answer names")
-        if self._dtls.state != "connected":
-            return ConnectError("dtls", f"the DTLS handshake failed: {reason}")
-        return ConnectError("channel", f"the data channel did not open: {reason}")
+        if dtls.state in {"new", "connecting", "failed"}:
+            return ConnectError("dtls", f"the DTLS handshake did not succeed {how}")
+        return ConnectError("channel", f"the data channel did not open {how}")
 
-    def _unreachable(self, when: str) -> ConnectError:
-        assert self._remote is not None
-        assert self._ice is not None
-        named = self._remote.addresses[:NAMED_ADDRESSES]
-        if not named:
-            return ConnectError("ice", f"the answer names no address, and nothing came from the other side {when}")
-        where = ", ".join(named) + (", …" if len(self._remote.addresses) > NAMED_ADDRESSES else "")
-        if self._ice.heard:
-            return ConnectError("ice", f"packets came back, but the ICE checks with {where} did not succeed {when}")
-        return ConnectError("ice", f"no UDP packet to {where} got an answer {when}", udp_suspect=True)
+    def _unreachable(self, how: str) -> ConnectError:
+        assert self._link
+        addresses = self._remote.addresses if self._remote else ()
+        if not addresses:
+            return ConnectError("ice", f"the answer names no address that can be used, and nothing came {how}")
+        where = ", ".join(addresses[:NAMED_ADDRESSES]) + (", …" if len(addresses) > NAMED_ADDRESSES else "")
+        if self._link.ice.heard:
+            return ConnectError("ice", f"packets came back, but the ICE checks with {where} did not succeed {how}")
+        why = f"; the system says: {self._link.ice.error.strerror}" if self._link.ice.error else ""
+        return ConnectError("ice", f"no UDP packet to {where} got an answer {how}{why}", udp_suspect=True)
 
     # The open call
 
@@ -261,26 +288,24 @@ class WebRtcPeer:
         if self._over or self._channel is None or self._channel.readyState != "open":
             raise CallLost("the data channel is not open")
         limit = self._remote.max_message_size if self._remote else None
-        if limit is not None and len(text) * 3 > limit and (size := len(text.encode())) > limit:
+        if limit is not None and len(text) * 4 > limit and (size := len(text.encode())) > limit:
             raise EventTooLarge(size, limit)
         self._channel.send(text)
 
     @property
     def buffered(self) -> int:
-        """Bytes of events queued and not yet acknowledged by the other side's SCTP."""
-        if self._channel is None:
+        """Bytes of events queued and not yet acknowledged by the other side."""
+        if self._channel is None or self._link is None or self._link.association is None:
             return 0
-        sctp = self._channel.transport
-        waiting = (*inside(sctp, "_outbound_queue"), *inside(sctp, "_sent_queue"))
-        return self._channel.bufferedAmount + sum(len(chunk.user_data) for chunk in waiting)
+        return self._channel.bufferedAmount + self._link.association.waiting
 
     async def stats(self) -> PeerStats:
+        """Totals of the call so far. Loss and jitter are those of the stream that came last."""
         report = (await self._pc.getStats()).values()
-        sent = [entry.packetsSent for entry in report if entry.type == "outbound-rtp"]
         received = [entry for entry in report if entry.type == "inbound-rtp"]
         return PeerStats(
-            round_trip=self._ice.round_trip if self._ice else None,
-            packets_sent=sum(sent),
+            round_trip=self._link.ice.round_trip if self._link else None,
+            packets_sent=sum(entry.packetsSent for entry in report if entry.type == "outbound-rtp"),
             packets_received=sum(entry.packetsReceived for entry in received),
             packets_lost=sum(entry.packetsLost for entry in received),
             jitter=max((entry.jitter / _RATE for entry in received), default=None),
@@ -295,12 +320,18 @@ class WebRtcPeer:
     async def _close(self) -> None:
         if not self._over:
             await self._flush()
+        if not self._settled.is_set():
+            self._failure = self._failure or ConnectError("channel", "the call was closed before it was connected")
         self._over = True
+        self._settled.set()
         if self._limit:
             self._limit.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT):
                 await self._pc.close()
+        if self._link and self._link.association:
+            self._link.association.stop()
+        # What aiortc cancelled or woke gets to its end.
         await asyncio.sleep(0)
 
     async def _flush(self) -> None:

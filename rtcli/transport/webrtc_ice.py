@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from enum import Enum, auto
+from ipaddress import ip_address
 from time import monotonic
 from typing import Any
 
+import aioice.ice
 import aiortc
 
 from rtcli.transport.liveness import TICK, Liveness
@@ -16,8 +19,10 @@ from rtcli.transport.webrtc_rtp import Faults
 
 
 LOOPBACK = "127.0.0.1"
-GATHER_LIMIT = 3
-"""Seconds for STUN and TURN servers to answer; aioice waits 5 for the slowest of all interfaces."""
+SERVER_LIMIT = 3.0
+"""Seconds for a STUN or TURN server to answer on one interface."""
+SERVER_GRACE = 0.5
+"""Seconds that the other interfaces have once one was answered; aioice waits 5 s for the slowest."""
 
 _SECOND_CHOICE = 26 << 24
 """Taken from the priority of a host candidate, puts it behind any other (RFC 8445 section 5.1.2.1: 126 becomes 100)."""
@@ -25,6 +30,7 @@ _STUN_SUCCESS = b"\x01\x01"
 """Type of a binding success response (RFC 8489 section 5)."""
 _ASKED = 16
 """Requests whose answers are still waited for."""
+_log = logging.getLogger(__name__)
 
 
 class Reach(Enum):
@@ -46,6 +52,7 @@ class IceAgent:
     """Changes one ICE connection before it gathers.
 
     - It uses the addresses that `reach` says; aioice always leaves 127.0.0.1 out.
+    - STUN and TURN servers, where there are any, are not waited for longer than they are worth.
     - Consent requests carry USE-CANDIDATE: OpenAI's ICE-lite servers are reported to ignore others and to drop the
       call after 30 s (openai-agents-js#1353), and Chrome sends it too. Missing answers never close the connection as
       long as anything else arrives.
@@ -62,6 +69,9 @@ class IceAgent:
         self._gather: Callable[..., Awaitable[list[Any]]] = inside(self._connection, "get_component_candidates")
         put_inside(self._connection, "get_component_candidates", self._candidates)
         put_inside(self._connection, "query_consent", self._watch)
+        # Asked by ourselves: aioice leaves its questions running when it is cancelled.
+        self._stun_server, self._connection.stun_server = self._connection.stun_server, None
+        self._turn_server, self._connection.turn_server = self._connection.turn_server, None
         self._reach = reach
         self._fence: frozenset[str] | None = None
         """The only addresses that are listened to."""
@@ -71,17 +81,20 @@ class IceAgent:
         self._asked: dict[bytes, float] = {}
         self.heard = False
         """Anything has arrived at all."""
+        self.error: OSError | None = None
+        """What the system said to the last packet it could not send."""
         self.round_trip: float | None = None
         """Seconds, of the last STUN request."""
 
-    async def _candidates(self, component: int, addresses: list[str], timeout: int = GATHER_LIMIT) -> list[Any]:  # noqa: ASYNC109 - aioice's
+    async def _candidates(self, component: int, addresses: list[str], **_: object) -> list[Any]:
         """In the place of aioice's own: give sockets to this machine's `addresses`, say which are offered."""
         if self._reach is Reach.MACHINE:
             self._put_up_fence({LOOPBACK, *addresses})
         if self._reach is not Reach.NETWORK:
             others = [] if self._reach is Reach.LOOPBACK else addresses
             addresses = [LOOPBACK, *others]
-        found = await self._gather(component=component, addresses=addresses, timeout=min(timeout, GATHER_LIMIT))
+        found = await self._gather(component=component, addresses=addresses)
+        found += await self._from_servers(component)
         for protocol in self._protocols:
             self._listen(protocol)
         if self._reach is Reach.NETWORK:
@@ -89,6 +102,45 @@ class IceAgent:
         for candidate in found:
             candidate.priority -= 0 if candidate.host == LOOPBACK else _SECOND_CHOICE
         return [candidate for candidate in found if candidate.host == LOOPBACK or self._reach is Reach.MACHINE]
+
+    async def _from_servers(self, component: int) -> list[Any]:
+        """The candidates that STUN and TURN servers give, as many as come in time. Leaves no task behind."""
+        tasks = [asyncio.ensure_future(question) for question in self._questions(component)]
+        pending, limit = set(tasks), SERVER_LIMIT
+        found: list[Any] = []
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    break
+                found += [task.result() for task in done if not task.exception()]
+                limit = SERVER_GRACE if found else limit
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks and not found:
+            _log.warning("no STUN or TURN server gave an address")
+        self._protocols.extend(protocol for _, protocol in found if protocol is not None)
+        return [candidate for candidate, _ in found]
+
+    def _questions(self, component: int) -> Iterator[Coroutine[Any, Any, tuple[Any, Any]]]:
+        connection = self._connection
+        if self._stun_server:
+            for protocol in self._protocols:
+                if ip_address(protocol.local_candidate.host).version == 4:
+                    yield aioice.ice.server_reflexive_candidate(protocol, self._stun_server)
+        if self._turn_server:
+            yield aioice.ice.relayed_candidate(
+                component=component,
+                hide_related_address=False,
+                protocol_factory=lambda: aioice.ice.StunProtocol(connection),
+                turn_server=self._turn_server,
+                turn_username=connection.turn_username,
+                turn_password=connection.turn_password,
+                turn_ssl=connection.turn_ssl,
+                turn_transport=connection.turn_transport,
+            )
 
     def _put_up_fence(self, addresses: set[str]) -> None:
         self._fence = frozenset(addresses)
@@ -113,7 +165,12 @@ class IceAgent:
             except Exception as error:  # noqa: BLE001 - a malformed packet, from anybody
                 self._faults.note("reading a packet", error)
 
+        def error_received(error: Exception) -> None:
+            if isinstance(error, OSError):
+                self.error = error
+
         protocol.datagram_received = datagram_received
+        protocol.error_received = error_received
 
     def _hear(self, data: bytes) -> None:
         now = monotonic()
