@@ -167,6 +167,36 @@ class Card:
         blocks = [block for block in text.split("Sink Input #") if f"Owner Module: {number}\n" in block]
         self._pactl("set-sink-input-volume", blocks[0].split("\n", 1)[0], f"{gain:.6f}")
 
+    @contextmanager
+    def strict(self, rate: int, channels: int) -> Iterator[dict[str, str]]:
+        """A device that takes one rate and one number of channels: JACK's dummy. Gives the environment to see it."""
+        environment = {
+            **self.environment,
+            "JACK_NO_AUDIO_RESERVATION": "1",
+            "JACK_DEFAULT_SERVER": f"card{os.getpid()}",
+        }
+        command = ["jackd", "--no-realtime", "--name", environment["JACK_DEFAULT_SERVER"], "-d", "dummy"]
+        shape = [
+            "--rate",
+            str(rate),
+            "--period",
+            str(rate // 100),
+            "--capture",
+            str(channels),
+            "--playback",
+            str(channels),
+        ]
+        server = subprocess.Popen(
+            [*command, *shape], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            wait = ["jack_wait", "--server", environment["JACK_DEFAULT_SERVER"], "--wait", "--timeout", "10"]
+            subprocess.run(wait, env=environment, check=True, capture_output=True, timeout=20)
+            yield environment
+        finally:
+            server.terminate()
+            server.wait(10)
+
     def _rows(self, what: str) -> list[list[str]]:
         return [line.split("\t") for line in self._pactl("list", "short", what).splitlines()]
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+import queue
+import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import wave
 from array import array
 from itertools import pairwise
@@ -22,6 +26,9 @@ from .card import Card
 
 
 pytestmark = pytest.mark.audio
+
+SLACK = 1.5
+"""Seconds that a busy machine may add to a limit."""
 
 PREAMBLE = """
 import json, math, sys, threading, time
@@ -52,11 +59,11 @@ class Tone:
 """
 
 
-def run(card: Card, program: str, *words: str, timeout: float = 60) -> Any:
+def run(card: Card, program: str, *words: str, timeout: float = 60, environment: dict[str, str] | None = None) -> Any:
     """What a program of ours printed as JSON, with the card as its only sound."""
     done = subprocess.run(
         [sys.executable, "-c", PREAMBLE + textwrap.dedent(program), *words],
-        env=card.environment,
+        env=environment or card.environment,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -172,6 +179,153 @@ def test_without_a_sound_server_the_error_is_one_clear_line(card: Card) -> None:
     )
     assert len(told) == 2
     assert all(line and "\n" not in line for line in told)
+
+
+class Program:
+    """A program that runs while the test does things to the card; it prints lines, each stamped when it came."""
+
+    def __init__(self, card: Card, text: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-c", PREAMBLE + textwrap.dedent(text)],
+            env=card.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: queue.Queue[tuple[float, str]] = queue.Queue()
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def _collect(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.put((time.monotonic(), line.strip()))
+
+    def until(self, part: str, seconds: float = 20) -> float:
+        """When a line with `part` in it came."""
+        end = time.monotonic() + seconds
+        seen: list[str] = []
+        while True:
+            try:
+                moment, line = self.lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no line with {part!r} in {seconds} s; there were {seen}") from None
+            seen.append(line)
+            if part in line:
+                return moment
+
+    def end(self) -> str:
+        """End it in an orderly way; what it wrote on standard error."""
+        _, errors = self._process.communicate("end\n", timeout=30)
+        assert self._process.returncode == 0, errors
+        return errors
+
+
+BOTH = """
+import os
+tell = lambda line: print(line, flush=True)
+microphone = DeviceMicrophone(find("input", "card_mic"), on_event=tell)
+speaker = DeviceSpeaker(find("output", "card_speaker"), on_event=tell)
+tone = Tone()
+microphone.start()
+speaker.start(tone)
+reading = threading.Event()
+def read():
+    count = 0
+    while not reading.wait(0.02):
+        got = 0
+        while microphone.read() is not None:
+            got += 1
+        count += got
+        if got > 25:
+            print(f"backlog {got}", flush=True)
+        if count >= 50:
+            count = 0
+            print(f"half a second heard, {len(tone.calls)} pulled", flush=True)
+reader = threading.Thread(target=read)
+reader.start()
+sys.stdin.readline()
+reading.set()
+reader.join()
+microphone.close()
+speaker.close()
+print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("what", ["mic", "speaker"])
+def test_an_unplugged_device_is_told_within_700_ms_and_taken_back_when_it_returns(card: Card, what: str) -> None:
+    program = Program(card, BOTH)
+    program.until("heard")
+    card.unplug(what)
+    pulled = time.monotonic()
+    noticed = program.until(f"card_{what} is gone")
+    card.plug(what)
+    program.until(f"card_{what} is back")
+    program.until("heard")
+    assert noticed - pulled < 0.7 + SLACK
+    assert not program.end()
+
+
+def test_a_stalled_server_is_told_within_700_ms_and_its_backlog_thrown_away(card: Card) -> None:
+    program = Program(card, BOTH)
+    program.until("heard")
+    card.freeze()
+    frozen = time.monotonic()
+    noticed = program.until("has stopped")
+    time.sleep(2.0)
+    card.thaw()
+    program.until("is back")
+    program.until("is back")
+    program.until("heard")
+    while not program.lines.empty():
+        assert "backlog" not in program.lines.get()[1]
+    assert noticed - frozen < 0.7 + SLACK
+    assert not program.end()
+
+
+def test_the_sound_server_s_death_is_survived_and_a_new_server_is_found(card: Card) -> None:
+    program = Program(card, BOTH)
+    program.until("heard")
+    card.stop()
+    program.until("is gone")
+    time.sleep(3.0)
+    card.start()
+    program.until("is back", 30)
+    program.until("heard", 30)
+    assert not program.end()
+
+
+def test_a_call_can_end_while_the_sound_server_hangs(card: Card) -> None:
+    program = Program(card, BOTH)
+    program.until("heard")
+    card.freeze()
+    assert not program.end()
+
+
+def test_a_microphone_that_delivers_nothing_but_zeros_is_named(card: Card) -> None:
+    program = Program(card, BOTH)
+    program.until("card_mic delivers nothing but zeros")
+    assert not program.end()
+
+
+@pytest.mark.skipif(shutil.which("jackd") is None, reason="NOT RUN: a device of one rate needs jackd (Debian: jackd2)")
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (16_000, 1)])
+def test_a_device_of_one_rate_and_channel_count_is_opened_as_it_likes(card: Card, rate: int, channels: int) -> None:
+    program = """
+        microphone = DeviceMicrophone(find("input", "system"))
+        speaker, tone = DeviceSpeaker(find("output", "system")), Tone()
+        microphone.start()
+        speaker.start(tone)
+        samples = heard(microphone, 2.0)
+        microphone.close()
+        speaker.close()
+        print(json.dumps({"heard": len(samples) / 48000, "pulled": tone.at / 48000}))
+    """
+    with card.strict(rate, channels) as environment:
+        told = run(card, program, environment=environment)
+    assert told["heard"] == pytest.approx(2.0, abs=0.5)
+    assert told["pulled"] == pytest.approx(2.0, abs=0.5)
 
 
 SPEAKERS_OF_STDERR = """
