@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from rtcli.commands import auth, config
 from rtcli.commands.sandbox import sandbox
 from rtcli.commands.talk import talk
 from rtcli.errors import RtcliError
@@ -34,6 +35,8 @@ app = typer.Typer(
 )
 app.command()(talk)
 app.command()(sandbox)
+app.add_typer(auth.app, name="auth")
+app.add_typer(config.app, name="config")
 
 
 @app.callback()

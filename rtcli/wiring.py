@@ -6,12 +6,11 @@ completion and `token` load none of them.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,14 +22,13 @@ from rtcli.settings import Settings, config_path, resolve
 
 if TYPE_CHECKING:
     from rtcli.audio.base import Device, Microphone, Speaker
-    from rtcli.call import Call, Parts, Signalling
-    from rtcli.protocol.codec import JsonObject
-    from rtcli.protocol.conversation import Plan
+    from rtcli.call import Parts, Signalling
     from rtcli.protocol.session_config import SessionOptions
     from rtcli.sandbox.engine.base import Engine
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
-    from rtcli.transport.base import AudioSink, AudioSource, Deliver, Peer
+    from rtcli.setting_kinds import IceServer as IceSetting
+    from rtcli.transport.base import AudioSink, AudioSource, Deliver, IceServer, Peer
     from rtcli.transport.http import Http
 
 
@@ -73,35 +71,31 @@ def http_client(settings: Settings) -> Http:
     return Http(proxy=proxy, ca_bundle=bundle, limits=Limits(connect=settings.connect_timeout))
 
 
-def sandbox_signalling(http: Http, base_url: str, session: JsonObject) -> Signalling:
-    """The default way against the stand-in, which never sees a real key."""
-    from rtcli.keys import PLACEHOLDER
-    from rtcli.protocol.rest import Endpoint
-    from rtcli.transport.signalling import EphemeralKey
+_CHOSEN = (
+    "voice",
+    "instructions",
+    "text",
+    "vad",
+    "eagerness",
+    "vad_threshold",
+    "vad_silence_ms",
+    "interrupt",
+    "noise_reduction",
+    "transcribe",
+    "language",
+)
 
-    return EphemeralKey(http, Endpoint(base_url), PLACEHOLDER, session)
 
-
-def session_options(settings: Settings) -> SessionOptions:
+def session_options(settings: Settings, *, given_alone: bool = False) -> SessionOptions:
+    """The session asked for. `given_alone`: without model and defaults, for a session that was made elsewhere."""
     from rtcli.protocol.session_config import SessionOptions
 
-    return SessionOptions(
-        model=settings.model,
-        voice=settings.voice,
-        instructions=settings.instructions,
-        text=settings.text,
-        vad=settings.vad,
-        eagerness=settings.eagerness,
-        vad_threshold=settings.vad_threshold,
-        vad_silence_ms=settings.vad_silence_ms,
-        interrupt=settings.interrupt,
-        noise_reduction=settings.noise_reduction,
-        transcribe=settings.transcribe,
-        language=settings.language,
-    )
+    if given_alone:
+        return SessionOptions(**{name: getattr(settings, name) for name in _CHOSEN if settings.given(name)})
+    return SessionOptions(model=settings.model, **{name: getattr(settings, name) for name in _CHOSEN})
 
 
-def call_parts(signalling: Signalling, url: str, sound: Sound) -> Parts:
+def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Settings) -> Parts:
     """The parts of a call whose offer goes to `url`; one to this machine stays on loopback."""
     from rtcli.audio.opus import make_decoder, make_encoder
     from rtcli.audio.playout import Playout
@@ -110,9 +104,10 @@ def call_parts(signalling: Signalling, url: str, sound: Sound) -> Parts:
     from rtcli.transport.webrtc import WebRtcPeer
 
     loopback = is_loopback(host_of(url))
+    servers = [_ice_server(server) for server in settings.ice_servers]
 
     def make_peer(source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer:
-        return WebRtcPeer(source=source, sink=sink, deliver=deliver, loopback=loopback)
+        return WebRtcPeer(source=source, sink=sink, deliver=deliver, ice_servers=servers, loopback=loopback)
 
     return Parts(
         peer=make_peer,
@@ -124,6 +119,13 @@ def call_parts(signalling: Signalling, url: str, sound: Sound) -> Parts:
         microphone_asked=sound.microphone_asked,
         speaker_asked=sound.speaker_asked,
     )
+
+
+def _ice_server(server: IceSetting) -> IceServer:
+    from rtcli.transport.base import IceServer
+
+    password = server.credential.reveal(os.environ) if server.credential else None
+    return IceServer(server.url, server.username, password)
 
 
 # ---- sound ----
@@ -269,56 +271,3 @@ def sandbox_server(engine: Engine, *, port: int = 0) -> SandboxServer:
         return Service(SandboxParts(engine, make_peer, lambda: Playout(make_decoder), make_encoder))
 
     return SandboxServer(make_service, port=port)
-
-
-# ---- a call ----
-
-
-@dataclass(frozen=True, slots=True)
-class WayIn:
-    """How a call reaches its other side."""
-
-    signalling: Signalling
-    url: str
-    """Where the offer goes."""
-    described: str
-    """A fragment for people."""
-    notices: tuple[str, ...] = ()
-
-
-@asynccontextmanager
-async def way_in(settings: Settings, *, sandbox: bool) -> AsyncIterator[WayIn]:
-    """The way the settings ask for; what stands behind it is closed on leaving."""
-    from rtcli.protocol.session_config import build_session
-    from rtcli.sandbox.loopback import raise_loopback
-
-    session = build_session(session_options(settings))
-    http = http_client(settings)
-    try:
-        if sandbox:
-            raised = raise_loopback()
-            async with _running_sandbox() as (url, made):
-                described = f"sandbox, {made.engine.name} (English only)"
-                notices = tuple(notice for notice in (raised, made.notice) if notice)
-                yield WayIn(sandbox_signalling(http, url, session), url, described, notices)
-        else:
-            raise UsageError("only --sandbox is there yet")
-    finally:
-        await http.close()
-
-
-@asynccontextmanager
-async def _running_sandbox() -> AsyncIterator[tuple[str, MadeEngine]]:
-    made = await asyncio.to_thread(make_engine, None)
-    server = sandbox_server(made.engine)
-    try:
-        yield await asyncio.to_thread(server.start), made
-    finally:
-        await asyncio.to_thread(server.stop)
-        made.engine.close()
-
-
-def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:
-    from rtcli.call import Call
-
-    return Call(call_parts(way.signalling, way.url, sound), plan, connect_timeout=settings.connect_timeout)

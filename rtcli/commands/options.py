@@ -48,12 +48,117 @@ HelpAll = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a call reaches its other side."""
+    """How a call reaches its other side. Fields are named as in `rtcli.settings.Settings`."""
 
     sandbox: Annotated[
         bool,
         flag("--sandbox", text="Call the offline stand-in: no key, no network. English only.", panel=WAY),
     ] = False
+    server: Annotated[
+        str | None,
+        flag(
+            "--server", text="Ask this app server instead of the service.", env="RTCLI_SERVER", panel=WAY, metavar="URL"
+        ),
+    ] = None
+    server_mode: Annotated[
+        str | None,
+        flag(
+            "--server-mode",
+            text="unified (POST /session) or token (GET /token).",
+            env="RTCLI_SERVER_MODE",
+            rare=True,
+            panel=WAY,
+            metavar="MODE",
+        ),
+    ] = None
+    direct: Annotated[
+        bool | None,
+        flag("--direct", text="One request with the API key, no ephemeral key.", env="RTCLI_DIRECT", panel=WAY),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        flag("--base-url", text="Another service.", env="RTCLI_BASE_URL", panel=WAY, metavar="URL"),
+    ] = None
+    dialect: Annotated[
+        str | None,
+        flag(
+            "--dialect",
+            text="How that service speaks: openai, azure, sdp, localai, speaches.",
+            env="RTCLI_DIALECT",
+            rare=True,
+            panel=WAY,
+            metavar="NAME",
+        ),
+    ] = None
+    token_stdin: Annotated[
+        bool,
+        flag("--token-stdin", text="Read a ready ephemeral key from standard input.", rare=True, panel=WAY),
+    ] = False
+    headers: Annotated[
+        list[str] | None,
+        flag(
+            "--header",
+            text="Further header K:V; a secret as K:env:NAME. Repeatable.",
+            rare=True,
+            panel=WAY,
+            metavar="K:V",
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        flag(
+            "--proxy",
+            text="HTTP proxy; one with a password as env:NAME.",
+            env="RTCLI_PROXY",
+            rare=True,
+            panel=WAY,
+            metavar="URL",
+        ),
+    ] = None
+    ca_bundle: Annotated[
+        str | None,
+        flag(
+            "--ca-bundle",
+            text="Trust these authorities (PEM).",
+            env="RTCLI_CA_BUNDLE",
+            rare=True,
+            panel=WAY,
+            metavar="FILE",
+        ),
+    ] = None
+    ice_servers: Annotated[
+        list[str] | None,
+        flag(
+            "--ice-server",
+            text="stun:HOST or turn:USER:env:NAME@HOST. Repeatable.",
+            env="RTCLI_ICE_SERVERS",
+            rare=True,
+            panel=WAY,
+            metavar="URL",
+        ),
+    ] = None
+    safety_id: Annotated[
+        str | None,
+        flag(
+            "--safety-id",
+            text="OpenAI-Safety-Identifier.",
+            env="RTCLI_SAFETY_ID",
+            rare=True,
+            panel=WAY,
+            metavar="VALUE",
+        ),
+    ] = None
+    safety_id_hash: Annotated[
+        str | None,
+        flag(
+            "--safety-id-hash",
+            text="Likewise, sent as its SHA-256.",
+            env="RTCLI_SAFETY_ID_HASH",
+            rare=True,
+            panel=WAY,
+            metavar="VALUE",
+        ),
+    ] = None
     connect_timeout: Annotated[
         float | None,
         flag(
@@ -64,6 +169,7 @@ class Way:
             panel=WAY,
             min=0.1,
             max=600,
+            metavar="SECONDS",
         ),
     ] = None
 

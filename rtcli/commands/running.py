@@ -84,6 +84,7 @@ class _Holding:
     async def _pump(self) -> None:
         """Open the call, let its updates through; whatever happens the last one is `Closed`."""
         try:
+            closed = Closed(time.monotonic(), "a bug in rtcli", exit=BUG)
             async with self._opening(self._lane.put) as call:
                 self._call = call
                 self._deliver_early()

@@ -11,6 +11,7 @@ import typer
 
 from rtcli import wiring
 from rtcli.commands.options import General, flag, grouped
+from rtcli.sandbox.loopback import raise_loopback
 
 
 class EngineName(StrEnum):
@@ -41,9 +42,11 @@ def sandbox(
     Prints its base URL; Ctrl-C ends it. English only.
     """
     with wiring.logging_to(general.verbose, general.log):
+        raised = raise_loopback()
         made = wiring.make_engine(engine)
-        if made.notice and not general.quiet:
-            typer.echo(made.notice, err=True)
+        for notice in (raised, made.notice):
+            if notice and not general.quiet:
+                typer.echo(notice, err=True)
         server = wiring.sandbox_server(made.engine, port=port)
         try:
             typer.echo(server.start())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtcli import wiring
+from rtcli import ways, wiring
 from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.settings import Settings
 
@@ -43,7 +44,7 @@ class _Request:
 
     settings: Settings
     general: General
-    sandbox: bool
+    way: Way
     json: bool
     raw: bool
     muted: bool
@@ -104,7 +105,7 @@ def talk(
     flags["text"] = flags["text"] or None  # a switch that was not given says nothing
     with wiring.logging_to(general.verbose, general.log):
         settings = wiring.settings_for(flags, general.profile)
-        request = _Request(settings, general, way.sandbox, json, raw, muted, initial, stdin, on_eof)
+        request = _Request(settings, general, way, json, raw, muted, initial, stdin, on_eof)
         raise typer.Exit(_hold(request))
 
 
@@ -133,11 +134,12 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
         microphone_waits=sampled and not request.typed,
         ends_with_file=not (sampled and request.typed),
     )
-    async with wiring.way_in(settings, sandbox=request.sandbox) as way:
+    key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
+    async with ways.way_in(settings, sandbox=request.way.sandbox, ready_key=key) as way:
         for notice in way.notices:
             tell(Notice(notice))
         tell(Notice(f"{sound.described} · {way.described}"))
-        call = wiring.make_call(way, sound, plan, settings)
+        call = ways.make_call(way, sound, plan, settings)
         if request.muted:
             call.post(Mute(on=True))
         if request.initial:
@@ -148,7 +150,7 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
 def _samples(request: _Request, sound: wiring.Sound) -> bool:
     """A machine without a microphone asks a spoken sample question, so that a first run is a real voice turn."""
     unasked = request.settings.audio_input is None and not request.settings.text and request.initial is None
-    return request.sandbox and sound.microphone is None and unasked
+    return request.way.sandbox and sound.microphone is None and unasked
 
 
 def _face(request: _Request) -> Face:
@@ -159,12 +161,14 @@ def _face(request: _Request) -> Face:
     return PlainFace(sys.stdout, sys.stderr, quiet=request.general.quiet, color=not request.general.no_color)
 
 
-def _source(request: _Request) -> Source:
+def _source(request: _Request) -> Source | None:
     from rtcli.commands.input import Lines, standard_input
     from rtcli.commands.slash import event_of, intent_of
     from rtcli.protocol.intents import Say
 
+    if request.way.token_stdin:
+        return None
     if request.typed:
         return Lines(standard_input(), intent_of, on_eof="hangup", typed=True)
     to_intent = event_of if request.stdin is Stdin.EVENTS else Say
-    return Lines(standard_input(), to_intent, on_eof=request.on_eof.value, asks_sample=request.sandbox)
+    return Lines(standard_input(), to_intent, on_eof=request.on_eof.value, asks_sample=request.way.sandbox)

@@ -1,0 +1,65 @@
+"""Runs the command line as a user does: a process of its own, an empty home, streams that are what the test says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    out: str
+    err: str
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Nothing of the machine's configuration: no key, no proxy, no profile, no sound card."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "TMPDIR", "VIRTUAL_ENV"}}
+    hidden = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_RUNTIME_DIR": str(home),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        "PULSE_SERVER": "unix:/nonexistent",
+        "TERM": "dumb",
+    }
+    return {**kept, **hidden, **more}
+
+
+COMMAND = [sys.executable, "-c", "from rtcli.cli import main; main()"]
+
+
+def rtcli(
+    *arguments: str,
+    home: Path,
+    stdin: str | IO[bytes] | int = "",
+    limit: float = 60.0,
+    env: dict[str, str] | None = None,
+) -> Done:
+    """Run to the end. `stdin`: a text (then end of file), or a descriptor."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else None,
+        stdin=None if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        env=environment(home, **(env or {})),
+        timeout=limit,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def start(*arguments: str, home: Path, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    """Run in the background, standard output and error as pipes."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home),
+    )
