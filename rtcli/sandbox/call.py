@@ -66,6 +66,8 @@ _SETTLED = 10
 _MOST_UNSENT = 8 << 20
 """Bytes of events a client may leave untaken."""
 _SENDS_BETWEEN_LOOKS = 64
+_RECOGNITION_LIMIT = 30.0
+"""Seconds."""
 _MOST_RECOGNITIONS = 32
 """At once; a client that sends clips faster than they are recognised gets failures."""
 
@@ -316,7 +318,8 @@ class Call:
     async def _transcribe(self, item_id: str, pcm: bytes) -> None:
         words: str | None
         try:
-            words = await self._engine.transcribe(pcm)
+            async with asyncio.timeout(_RECOGNITION_LIMIT):
+                words = await self._engine.transcribe(pcm)
         except Exception:  # noqa: BLE001 - an engine's fault is told to the client, and the call goes on
             _log.exception("%s: recognition failed", self.id)
             words = None

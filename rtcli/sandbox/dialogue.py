@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,8 @@ from rtcli.sandbox.usage import RateLimits
 
 _SHORTEST_COMMIT_MS = 100
 _MOST_OUT_OF_BAND = 8
+_UNFINISHED = re.compile(r"(?:[,;:-]|\.\.\.|…|\b(?:a|an|and|because|but|if|my|of|or|the|uh|um)\W*)$", re.IGNORECASE)
+"""How words end whose speaker has not finished (semantic turn detection; the service has a model for that)."""
 _DETECTION_LAG_MS = 1000
 """How long after its first sample speech may be detected; so much sound is kept while nobody speaks."""
 
@@ -67,6 +70,13 @@ class _Speech:
     start_ms: int
     recognising: bool = False
     words: str | None = None
+    paused_at_ms: int | None = None
+    """Its last sample, when it stopped in the middle of a sentence and may go on."""
+
+    @property
+    def trails_off(self) -> bool:
+        """Its words are known and want something behind them."""
+        return self.words is not None and _UNFINISHED.search(self.words) is not None
 
 
 class Dialogue:
@@ -259,9 +269,17 @@ class Dialogue:
         """The input's clock: milliseconds of sound received so far, spoken or not."""
         self._now = now
         self._clock_ms = clock_ms
+        self._lose_patience()
         if self._is_idle():
             self._time_out()
         return self._taken()
+
+    def _lose_patience(self) -> None:
+        speech, turn = self._speech, self.session.turn_detection
+        if speech is None or speech.paused_at_ms is None or turn is None:
+            return
+        if self._clock_ms - speech.paused_at_ms >= (turn.patience_ms or 0):
+            self._speech_stopped(speech, self._clock_ms, turn)
 
     def hear(self, activity: VoiceActivity, now: float) -> list[Effect]:
         """Voice activity, on the input's clock."""
@@ -272,13 +290,19 @@ class Dialogue:
                 pass
             case SpeechStarted(at_ms=at_ms) if self._speech is None:
                 self._speech_started(at_ms, turn)
+            case SpeechStarted() if self._speech is not None and self._speech.paused_at_ms is not None:
+                self._speech.paused_at_ms = None
+                self._forget_words(self._speech)
             case Paused() if self._speech is not None:
                 self._speech.recognising = True
                 self._out.append(Transcribe(self._speech.item_id, self._speech.start_ms, self._clock_ms))
             case Resumed() if self._speech is not None:
                 self._forget_words(self._speech)
             case SpeechStopped(at_ms=at_ms) if self._speech is not None:
-                self._speech_stopped(self._speech, at_ms, turn)
+                if turn.patience_ms is not None and self._speech.trails_off:
+                    self._speech.paused_at_ms = at_ms
+                else:
+                    self._speech_stopped(self._speech, at_ms + turn.silence_ms, turn)
             case _:  # a detector that was replaced in mid-speech starts or stops once more
                 pass
         return self._taken()
@@ -293,8 +317,8 @@ class Dialogue:
                 self._stop(self._active, "turn_detected")
             self._empty_output()
 
-    def _speech_stopped(self, speech: _Speech, at_ms: int, turn: TurnDetection) -> None:
-        end_ms = max(speech.start_ms, min(at_ms + turn.silence_ms, self._clock_ms))
+    def _speech_stopped(self, speech: _Speech, end_ms: int, turn: TurnDetection) -> None:
+        end_ms = max(speech.start_ms, min(end_ms, self._clock_ms))
         self._emit("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=speech.item_id)
         self._speech = None
         self._commit(speech, end_ms)

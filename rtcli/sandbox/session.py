@@ -37,7 +37,9 @@ _VAD_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 _SEMANTIC_SILENCE_MS: Mapping[str, int] = {"low": 1200, "medium": 700, "auto": 700, "high": 400}
-"""The silence after which a turn is taken to be over. The service judges the words and waits at most 8, 4 and 2 s."""
+"""The silence after which a turn is over whose words sound finished."""
+_SEMANTIC_PATIENCE_MS: Mapping[str, int] = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
+"""The silence after which it is over whatever its words are."""
 _UNBROKEN_MODELS = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
 """Transcription models that take no turn detection."""
 
@@ -46,6 +48,8 @@ _UNBROKEN_MODELS = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
 class TurnDetection:
     threshold: float
     silence_ms: int
+    patience_ms: int | None
+    """How long a turn that sounds unfinished may pause; None when its words do not matter."""
     prefix_ms: int
     idle_ms: int | None
     creates: bool
@@ -169,6 +173,7 @@ class Session:
         return TurnDetection(
             threshold=server["threshold"],
             silence_ms=_SEMANTIC_SILENCE_MS[turn["eagerness"]] if semantic else server["silence_duration_ms"],
+            patience_ms=_SEMANTIC_PATIENCE_MS[turn["eagerness"]] if semantic else None,
             prefix_ms=server["prefix_padding_ms"],
             idle_ms=server["idle_timeout_ms"],
             creates=turn["create_response"],
