@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keyring
 import pytest
@@ -14,56 +13,12 @@ from rtcli import keys
 from rtcli.errors import AuthError, UsageError
 from rtcli.keys import FoundKey, KeyringTrouble
 from rtcli.protocol.secret import Secret
+from tests.keyrings import Hanging, Memory, Raising
 
 
 KEY = "sk-proj-MARKED0123456789abcdefghij"
 OPENAI = "https://api.openai.com/v1"
 AZURE = "https://name.openai.azure.com/openai/v1"
-
-
-class Memory(KeyringBackend):
-    """A keyring that works."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.entries: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.entries.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.entries[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.entries[service, username]
-
-
-class Raising(Memory):
-    """A keyring whose every answer is an exception; `{}` in its text is the password it was given."""
-
-    def __init__(self, error: Callable[[str], BaseException]) -> None:
-        super().__init__()
-        self._error = error
-
-    def get_password(self, service: str, username: str) -> str | None:
-        raise self._error("")
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        raise self._error(password)
-
-
-class Hanging(Memory):
-    """A keyring that answers when it is released, as one does that waits for somebody to unlock it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.released = threading.Event()
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self.released.wait()
-        return None
 
 
 @pytest.fixture(autouse=True)
@@ -196,16 +151,9 @@ def test_the_keyring_has_a_short_limit_unless_somebody_can_unlock_it() -> None:
 
 def test_a_process_whose_keyring_hangs_ends_all_the_same() -> None:
     script = """
-import threading
 import keyring
-from keyring.backend import KeyringBackend
 from rtcli import keys
-
-class Hanging(KeyringBackend):
-    priority = 1
-    def get_password(self, service, username):
-        threading.Event().wait()
-    set_password = delete_password = get_password
+from tests.keyrings import Hanging
 
 keyring.set_keyring(Hanging())
 keys.LIMIT = 0.2

@@ -94,7 +94,7 @@ def logout(*, general: General) -> None:
 def status(
     *, as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False, general: General
 ) -> None:
-    """Say where the API key comes from; exit 3 when one is needed and there is none.
+    """Say where the API key comes from.
 
     Examples:
 
@@ -102,7 +102,7 @@ def status(
 
       rtcli auth status -p work || rtcli auth login -p work
 
-    No part of the key is shown.
+    Exits with 3 when a key is needed and there is none. No part of it is shown.
     """
     settings = wiring.settings_for({}, general.profile)
     search = keys.search_key(os.environ, settings.profile, has_terminal=_somebody_is_there())

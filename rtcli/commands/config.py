@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +39,8 @@ from rtcli.terminal.text import safe
 
 app = typer.Typer(no_args_is_help=True, help="The configuration: path | show | get | set | unset | edit.")
 
+_KEY = re.compile(r"""[A-Za-z0-9_-]+|"[^"\\\r\n]*"|'[^'\r\n]*'""")
+
 
 def _names(incomplete: str) -> list[str]:
     return [name for name in SETTINGS if name.startswith(incomplete)]
@@ -63,6 +65,7 @@ def path(*, as_json: AsJson = False, general: General) -> None:
       rtcli config path --json | jq -r .recordings
 
     A line has a name, a tab and a path. Nothing is there before it is needed; `key` is in the system keyring.
+    RTCLI_CONFIG names another configuration file.
     """
     kept = {name: str(where) for name, where in places(os.environ).items()}
     kept["key"] = keyring_entry(_profile_in_use(general))
@@ -179,7 +182,7 @@ def set_(
     *,
     general: General,
 ) -> None:
-    """Write a value into the configuration; with -p into a profile, which is made when there is none.
+    """Write a value into the configuration, or into a profile.
 
     Examples:
 
@@ -190,6 +193,8 @@ def set_(
       rtcli config set headers.X-Team env:TEAM -p team
 
       rtcli config set default_profile work
+
+    A profile named with -p is made when there is none.
     """
     # Without -p a change is one for all profiles, whatever `default_profile` says.
     file, profile = config_path(os.environ), named_profile(general.profile, environ=os.environ)
@@ -210,7 +215,7 @@ def set_(
 @app.command()
 @grouped
 def unset(name: Name, *, general: General) -> None:
-    """Take a value out of the configuration; with -p out of a profile.
+    """Take a value out of the configuration, or out of a profile.
 
     Examples:
 
@@ -229,13 +234,15 @@ def unset(name: Name, *, general: General) -> None:
 @app.command()
 @grouped
 def edit(*, general: General) -> None:
-    """Open the configuration in $VISUAL or $EDITOR, and check it afterwards.
+    """Open the configuration in an editor, and check it afterwards.
 
     Examples:
 
       rtcli config edit
 
       EDITOR="code --wait" rtcli config edit
+
+    The editor is $VISUAL, or $EDITOR.
     """
     file = config_path(os.environ)
     command = _editor()
@@ -279,18 +286,11 @@ def _prefix(profile: str | None) -> list[str]:
 
 
 def _keys(name: str) -> list[str]:
-    """The keys of a dotted name as TOML has it: `profiles."my team".voice`. Raises UsageError."""
-    try:
-        node: Any = tomllib.loads(f"{name} = 0")
-    except tomllib.TOMLDecodeError:
-        node = {}
-    keys: list[str] = []
-    while isinstance(node, dict) and len(node) == 1:
-        [(key, node)] = node.items()
-        keys.append(key)
-    if node != 0:
+    """The keys of a dotted name as TOML writes it: `profiles."my team".voice`. Raises UsageError."""
+    parts = _KEY.findall(name)
+    if not parts or ".".join(parts) != name:
         raise UsageError(f"{printable(name)} is no dotted name")
-    return keys
+    return [part[1:-1] if part[0] in "\"'" else part for part in parts]
 
 
 def _addressed(name: str) -> tuple[Setting, list[str]]:
