@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from rtcli.audio.base import RATE, Encoder
+from rtcli.audio.base import Encoder
 from rtcli.errors import CallLost, EventTooLarge
 from rtcli.sandbox.dialogue import Dialogue
 from rtcli.sandbox.effects import (
@@ -39,6 +39,7 @@ from rtcli.sandbox.effects import (
     TranscribeClip,
 )
 from rtcli.sandbox.engine.base import Engine, VoiceDetector
+from rtcli.sandbox.media import FRAME, Ear, Mouth, Playout
 from rtcli.sandbox.session import Session
 from rtcli.sandbox.sound import BYTES_PER_MS, InputBuffer, OutputBuffer
 from rtcli.transport.base import (
@@ -50,19 +51,14 @@ from rtcli.transport.base import (
     Message,
     Opened,
     Peer,
-    RtpPacket,
     Signal,
 )
 
 
 _log = logging.getLogger(__name__)
 
-_FRAME = RATE * FRAME_MS // 1000
-"""Samples pulled at once and sent at once."""
 _MOST_BEHIND = 0.2
 """Seconds of the user's sound that are caught up with after a stall; what is later than that is left to the playout."""
-_SETTLED = 10
-"""Packets of silence after which the encoder has nothing left to say and its last packet is repeated."""
 _MOST_UNSENT = 8 << 20
 """Bytes of events a client may leave untaken."""
 _SENDS_BETWEEN_LOOKS = 64
@@ -72,14 +68,6 @@ _MOST_RECOGNITIONS = 32
 """At once; a client that sends clips faster than they are recognised gets failures."""
 
 T = TypeVar("T")
-
-
-class Playout(Protocol):
-    """What stands between arriving packets and the detector."""
-
-    def add(self, packet: RtpPacket, now: float) -> None: ...
-
-    def pull(self, samples: int, now: float) -> bytes: ...
 
 
 class MakePeer(Protocol):
@@ -132,8 +120,8 @@ class Call:
         self._dialogue = Dialogue(session, new_id=new_id, now=clock())
         self._input = InputBuffer()
         self._output = OutputBuffer(started=self._sounding, drained=self._drained)
-        self._ear = _Ear(parts.make_playout())
-        self._mouth = _Mouth(self._output, parts.make_encoder())
+        self._ear = Ear(parts.make_playout())
+        self._mouth = Mouth(self._output, parts.make_encoder())
         self._peer = parts.make_peer(self._mouth, self._ear, self._take)
         self._detector: VoiceDetector | None = None
         self._detects_from_ms = 0
@@ -297,7 +285,7 @@ class Call:
                 start, frames = now, 0
             while frames * FRAME_MS / 1000 <= now - start:
                 frames += 1
-                self._hear(self._ear.playout.pull(_FRAME, now), now)
+                self._hear(self._ear.playout.pull(FRAME, now), now)
             await asyncio.sleep(start + frames * FRAME_MS / 1000 - now)
 
     def _hear(self, pcm: bytes, now: float) -> None:
@@ -388,42 +376,6 @@ class _Voice:
 
     clauses: asyncio.Queue[Speak | None]
     task: asyncio.Task[None]
-
-
-class _Ear:
-    """The peer's sink."""
-
-    def __init__(self, playout: Playout) -> None:
-        self.playout = playout
-        self.first = asyncio.Event()
-
-    def add(self, packet: RtpPacket, now: float) -> None:
-        self.playout.add(packet, now)
-        self.first.set()
-
-
-class _Mouth:
-    """The peer's source: the output buffer's sound, or silence."""
-
-    def __init__(self, output: OutputBuffer, encoder: Encoder) -> None:
-        self.sent = asyncio.Event()
-        """Set at each packet of sound: there is room again."""
-        self._output = output
-        self._encoder = encoder
-        self._silent = 0
-        self._silence = b""
-
-    def next_packet(self) -> bytes:
-        pcm = self._output.take(_FRAME * 2)
-        if pcm is not None:
-            self._silent = 0
-            self.sent.set()
-            self.sent.clear()
-            return self._encoder.encode(pcm)
-        if self._silent < _SETTLED:
-            self._silent += 1
-            self._silence = self._encoder.encode(bytes(_FRAME * 2))
-        return self._silence
 
 
 @asynccontextmanager
