@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rtcli.audio.base import BLOCK_BYTES, RATE, SILENCE, Encoder, Microphone
+from rtcli.audio.echo import EchoCanceller
 from rtcli.audio.stretch import peak
 from rtcli.transport.base import FRAME_MS
 
@@ -37,13 +40,23 @@ class UplinkStats:
 class Uplink:
     """Implements transport's `AudioSource`. Everything here runs on the event loop and never waits or raises."""
 
-    def __init__(self, microphone: Microphone | None, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        microphone: Microphone | None,
+        encoder: Encoder,
+        *,
+        echo: EchoCanceller | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`echo`: takes the loudspeaker out of each block as it is read; it gets what was played elsewhere."""
         self.muted = False
         """Silence goes out; the packets and the microphone's clock go on."""
         self.level = 0.0
         """Peak of the last frame from the microphone, 0 to 1, muted or not."""
         self._microphone = microphone
         self._encoder = encoder
+        self._echo = echo
+        self._clock = clock
         self._pcm = bytearray()
         self._spare = _FULL
         """Least bytes left behind a frame of late."""
@@ -96,10 +109,13 @@ class Uplink:
             block = self._microphone.read()
             if block is None:
                 break
-            self._pcm += block if len(block) == BLOCK_BYTES else SILENCE
+            self._pcm += self._cleaned(block if len(block) == BLOCK_BYTES else SILENCE)
         self._drop(len(self._pcm) - (FRAME_BYTES + BACKLOG * BLOCK_BYTES))
         if self._microphone.ended and 0 < len(self._pcm) < FRAME_BYTES:
             self._pcm += bytes(FRAME_BYTES - len(self._pcm))
+
+    def _cleaned(self, block: bytes) -> bytes:
+        return block if self._echo is None else self._echo.process(block, self._clock())
 
     def _drop(self, excess: int) -> None:
         """Drop at least `excess` bytes, in whole blocks."""

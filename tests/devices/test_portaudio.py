@@ -16,6 +16,7 @@ import threading
 import time
 import wave
 from array import array
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,53 @@ def test_a_device_of_one_rate_and_channel_count_is_opened_as_it_likes(card: Card
         told = run(card, program, environment=environment)
     assert told["heard"] == pytest.approx(2.0, abs=0.5)
     assert told["pulled"] == pytest.approx(2.0, abs=0.5)
+
+
+@pytest.mark.skipif(find_spec("pywebrtc_audio") is None, reason="NOT RUN: needs the extra `aec`")
+def test_the_loudspeaker_does_not_come_back_through_the_microphone(card: Card) -> None:
+    card.echo(100, 0.5)
+    program = """
+        import random
+        from rtcli.audio.echo import Aec
+        canceller = Aec()
+        chance = random.Random(3)
+        class Voice:
+            "Harmonics in syllables, of changing pitch."
+            def __init__(self):
+                self.at, self.phase, self.pitch, self.loud = 0, 0.0, 120.0, 1.0
+            def __call__(self, samples):
+                if self.at % 9600 == 0:
+                    self.pitch, self.loud = chance.uniform(90, 220), chance.choice((0, 0.5, 1))
+                out = array("h", bytes(2 * samples))
+                for i in range(samples):
+                    self.phase += 2 * math.pi * self.pitch / 48000
+                    out[i] = int(4000 * self.loud * (math.sin(self.phase) + math.sin(3 * self.phase) / 2))
+                canceller.played(out.tobytes(), self.at, 0.0)
+                self.at += samples
+                return out.tobytes()
+        microphone = DeviceMicrophone(find("input", "card_mic"))
+        speaker = DeviceSpeaker(find("output", "card_speaker"))
+        microphone.start()
+        speaker.start(Voice())
+        before = after = 0.0
+        begun = time.monotonic()
+        while time.monotonic() < begun + 8:
+            block = microphone.read()
+            if block is None:
+                time.sleep(0.005)
+                continue
+            clean = canceller.process(block, 0.0)
+            if time.monotonic() > begun + 3:
+                before += sum(s * s for s in array("h", block)[::8])
+                after += sum(s * s for s in array("h", clean)[::8])
+        microphone.close()
+        speaker.close()
+        print(json.dumps({"db": 10 * math.log10(before / max(after, 1.0)), "echo": before, "told": canceller.erle_db}))
+    """
+    told = run(card, program)
+    assert told["echo"] > 1e6, "there was no echo to cancel"
+    assert told["db"] > 20
+    assert told["told"] > 15
 
 
 SPEAKERS_OF_STDERR = """
