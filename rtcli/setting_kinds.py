@@ -158,9 +158,16 @@ def url() -> Kind:
     return Kind("an http or https URL without a name or password", read, sensitive=True)
 
 
+def _at_home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # the home of nobody
+        raise ValueError from None
+
+
 def file() -> Kind:
     def read(value: Any, place: Place) -> Path:
-        path = Path(os.fspath(value) if isinstance(value, os.PathLike) else _one_line(value, place)).expanduser()
+        path = _at_home(os.fspath(value) if isinstance(value, os.PathLike) else _one_line(value, place))
         return path if place.folder is None else place.folder / path
 
     return Kind("a path", read)
@@ -171,7 +178,7 @@ def text_or_file() -> Kind:
         text = _plain_text(value, empty=True)
         if not text.startswith("@") or place.folder is None:
             return text
-        return f"@{place.folder / Path(text[1:]).expanduser()}"
+        return f"@{place.folder / _at_home(text[1:])}"
 
     return Kind("a text, or @FILE", read)
 
@@ -242,11 +249,13 @@ def ice_servers() -> Kind:
 
 
 def prices() -> Kind:
-    def read(value: Any, _place: Place) -> dict[str, Any]:
-        _need(isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in value.values()))
-        return dict(value)
+    price = number("", 0, 1e6)
 
-    return Kind("a table with a table for each model", read, json.loads, table=True)
+    def read(value: Any, place: Place) -> dict[str, dict[str, float]]:
+        _need(isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in value.values()))
+        return {model: {name: price.read(of, place) for name, of in each.items()} for model, each in value.items()}
+
+    return Kind("a table of prices for each model", read, json.loads, table=True)
 
 
 def plain(value: object) -> Any:

@@ -37,7 +37,7 @@ def fits(kind: Kind, value: object) -> bool:
             ["https://a.example/v1", "http://[::1]:80"],
             ["a.example", "ftp://a", "https://u:p@a", "https://"],
         ),
-        (kinds.file(), ["a.pem", "~/a.pem", Path("a")], ["", 1, "a\nb"]),
+        (kinds.file(), ["a.pem", "~/a.pem", Path("a")], ["", 1, "a\nb", "~nobody-of-this-name/a"]),
         (kinds.text_or_file(), ["", "a\nb", "@f"], [1, "\udcff"]),
         (
             kinds.proxy(),
@@ -54,7 +54,11 @@ def fits(kind: Kind, value: object) -> bool:
             [[], ["stun:a"], ["turns:u:p@a:443?transport=tcp"], ["turn:u:env:P@a"], ["turn:u:p@ss@a"]],
             ["stun:a", ["a"], ["stun:"], ["stun://a"], ["turn:u@a"], ["turn::p@a"], ["turn:u:@a"], ["stun:a b"], [1]],
         ),
-        (kinds.prices(), [{}, {"m": {"text_in": 1}}], [[], {"m": 1}, "m"]),
+        (
+            kinds.prices(),
+            [{}, {"m": {"text_in": 1}}],
+            [[], {"m": 1}, {"m": {"text_in": "1"}}, {"m": {"text_in": -1}}, "m"],
+        ),
     ],
 )
 def test_what_fits_and_what_does_not(kind: Kind, good: list[object], bad: list[object]) -> None:

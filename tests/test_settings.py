@@ -196,8 +196,9 @@ def test_two_ways_in_at_the_same_place_are_refused(tmp_path: Path) -> None:
         ('model = "a\\u001b[2J"', "model is 'a\\x1b[2J'; expected the name of a model"),
         ('language = ["de"]', "language is ['de']; expected a language code such as en"),
         ('audio = "MacBook"', "audio is 'MacBook'; expected a table"),
-        ("prices = 3", "prices is 3; expected a table with a table for each model"),
-        ("prices.m = 3", "prices is {'m': 3}; expected a table with a table for each model"),
+        ("prices = 3", "prices is 3; expected a table of prices for each model"),
+        ('prices.m.text_in = "1"', "prices is {'m': {'text_in': '1'}}; expected a table of prices for each model"),
+        ("prices.m = 3", "prices is {'m': 3}; expected a table of prices for each model"),
         ('base_url = "ftp://u:hunter2@h"', "base_url does not fit; expected an http or https URL without"),
         ('server = "https://u:hunter2@h"', "server does not fit; expected an http or https URL without"),
         ('proxy = "u:hunter2@h:80"', "proxy does not fit; expected http://HOST:PORT"),
@@ -224,7 +225,8 @@ def test_a_wrong_value_is_refused_with_file_key_and_what_is_expected(tmp_path: P
         ("RTCLI_VAD_SILENCE_MS", "1e9", "RTCLI_VAD_SILENCE_MS is '1e9'; expected a whole number of milliseconds"),
         ("RTCLI_TEXT", "maybe", "RTCLI_TEXT is 'maybe'; expected true or false"),
         ("RTCLI_HEADERS", "hunter2", "RTCLI_HEADERS does not fit; expected headers"),
-        ("RTCLI_PRICES", "{", "RTCLI_PRICES is '{'; expected a table with a table for each model"),
+        ("RTCLI_CONNECT_TIMEOUT", KEY, "RTCLI_CONNECT_TIMEOUT holds an API key in the clear"),
+        ("RTCLI_PRICES", "{", "RTCLI_PRICES is '{'; expected a table of prices for each model"),
         ("OPENAI_BASE_URL", "api", "OPENAI_BASE_URL does not fit; expected an http or https URL"),
     ],
 )
@@ -376,6 +378,7 @@ def test_checking_the_file_reads_every_profile(tmp_path: Path) -> None:
 def test_the_path_is_the_platforms_or_the_one_named(tmp_path: Path) -> None:
     assert config_path({"RTCLI_CONFIG": str(tmp_path / "x.toml")}) == tmp_path / "x.toml"
     assert config_path({"RTCLI_CONFIG": "~/x.toml"}) == Path.home() / "x.toml"
+    assert config_path({"RTCLI_CONFIG": "~nobody-of-this-name/x.toml"}) == Path("~nobody-of-this-name/x.toml")
     assert config_path({}).parts[-2:] == ("rtcli", "config.toml")
 
 
@@ -459,6 +462,8 @@ def test_secrets_written_as_they_are_are_masked_and_warned_of(tmp_path: Path) ->
     """
     settings = resolved(text, folder=tmp_path)
     assert "hunter2" not in repr(settings)
+    in_variables = {"RTCLI_PROXY": "http://me:hunter2@p", "RTCLI_HEADERS": "Authorization: hunter2"}
+    assert resolved(folder=tmp_path, environ=in_variables).warnings == ()
     assert settings.warnings == (
         "headers.authorization holds a secret in the clear; env:NAME keeps it out",
         "proxy holds a secret in the clear; env:NAME keeps it out",

@@ -68,14 +68,14 @@ def test_path_answers_while_the_file_is_broken(run: Run, file: Path) -> None:
 def test_show_is_toml_that_says_the_same_again(run: Run, file: Path) -> None:
     file.write_text(
         'instructions = "Be \\"brief\\".\\nBe kind.\\u001b[2J\\u2028"\nice_servers = ["stun:a", "stun:b"]\n'
-        '[headers]\n"X!" = "env:A"\n[prices."m.1"]\ntext_in = 1.5\ndeep = {"a b" = [1, true]}\n'
+        '[headers]\n"X!" = "env:A"\n[prices."m.1"]\ntext_in = 1.5\n"a b" = 2\n'
     )
     shown = run("show")[0]
     assert "\x1b" not in shown
     assert "\u2028" not in shown
     file.write_text(shown)
     assert run("show")[0] == shown
-    assert tomllib.loads(shown)["prices"] == {"m.1": {"text_in": 1.5, "deep": {"a b": [1, True]}}}
+    assert tomllib.loads(shown)["prices"] == {"m.1": {"text_in": 1.5, "a b": 2.0}}
     assert "# server is not set\n" in shown
 
 
@@ -171,7 +171,7 @@ def test_unknown_keys_are_warned_of_on_standard_error_unless_quiet(run: Run, fil
         ("interrupt", "off", False),
         ("ice_servers", "stun:a, turn:u:env:P@b", ["stun:a", "turn:u:env:P@b"]),
         ("headers", "A: env:X", {"A": "env:X"}),
-        ("prices", '{"m": {"text_in": 1}}', {"m": {"text_in": 1}}),
+        ("prices", '{"m": {"text_in": 1}}', {"m": {"text_in": 1.0}}),
         ("proxy", "env:PROXY", "env:PROXY"),
         ("base_url", "https://a.example/v1", "https://a.example/v1"),
         ("instructions", 'Say "hi"\nthen stop', 'Say "hi"\nthen stop'),
@@ -219,7 +219,7 @@ def test_the_profile_of_the_variable_counts_for_changes_and_the_default_one_does
         ("vad", "loud", "vad is 'loud'; expected one of server, semantic, off"),
         ("connect_timeout", "ten", "connect_timeout is 'ten'; expected a number of seconds, 0.1 to 600"),
         ("save", "perhaps", "save is 'perhaps'; expected true or false"),
-        ("prices", "{", "prices is '{'; expected a table with a table for each model"),
+        ("prices", "{", "prices is '{'; expected a table of prices for each model"),
         ("headers.A", "a\nb", "headers.A does not fit; expected headers"),
         ("headers.Authorization", f"Bearer {KEY}", "headers.Authorization holds an API key in the clear"),
         ("proxy", f"http://u:{KEY}@p", "proxy holds an API key in the clear"),
