@@ -18,8 +18,13 @@ from itertools import islice
 
 WINDOW = 500
 """Packets remembered: 10 s of 20 ms."""
-PRICE = 96_000
-"""What concealing everything would cost, in samples of delay: 1 % concealed is worth 20 ms."""
+PRICE = 60_000
+"""What concealing everything would cost, in samples of delay: 1 % concealed is worth 12.5 ms.
+
+So 2 % of loss is worth the 20 ms after which FEC comes, and a packet in a hundred that is 200 ms late is worth nothing.
+"""
+FEWEST = 150
+"""Packets that a price is reckoned on at the least: one late packet among the first ten is no sign of ten percent."""
 EVENT = 0.3
 """Share of that price paid for a hole of any length; the rest grows with the hole."""
 
@@ -107,7 +112,7 @@ class Arrivals:
         counts = [0] * (min((max(needs) - least) // _BIN, 400) + 1)
         for need in needs:
             counts[min((need - least) // _BIN, 400)] += 1
-        choice = _cheapest(counts, PRICE / len(needs))
+        choice = _cheapest(counts, PRICE / max(len(needs), FEWEST))
         self.target = max(need for need in needs if need - least < (choice + 1) * _BIN)
 
 

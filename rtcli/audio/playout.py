@@ -47,8 +47,12 @@ _GUESS_MOST = 5760
 """Samples concealed in one go before silence: 120 ms, after which a guess is noise."""
 _BACKLOG = RATE
 """Delay beyond the target that is thrown away rather than played faster."""
+_FINE = 60
+"""Samples off the target that are put right in a pause, where nobody hears it."""
 _TOO_MUCH = 360
+"""Samples above the target from which a period of speech is taken out."""
 _TOO_LITTLE = -240
+"""And below, from which one is put in."""
 _HURRY = 4800
 """Delay beyond the target (100 ms) from which less alike periods are folded too."""
 _PAUSE = RATE // 4
@@ -418,10 +422,8 @@ class Playout:
         excess = self._excess()
         self._position = packet.media + packet.samples
         self._append(pcm)
-        if excess > _TOO_MUCH:
-            self._shorten(excess)
-        elif excess < _TOO_LITTLE:
-            self._lengthen(-excess)
+        if abs(excess) > _FINE:
+            self._fit(excess)
 
     def _append(self, pcm: Pcm) -> None:
         """Real sound goes on behind what was played; a step after a guess is smoothed."""
@@ -433,27 +435,31 @@ class Playout:
     def _last(self) -> int:
         return self._out[-1] if self._out else self._tail
 
-    def _shorten(self, excess: int) -> None:
-        """Take out what lies quiet, or a period of speech."""
+    def _fit(self, excess: int) -> None:
+        """Bring the delay nearer to the target: in a pause by as much as is off, in speech by whole periods."""
         before = len(self._out)
         if self._quiet():
-            self._out = stretch.cut(self._out, excess)
+            fit = (
+                stretch.cut(self._out, excess) if excess > 0 else stretch.lengthen(self._out, min(-excess, before // 2))
+            )
+        elif excess > _TOO_MUCH:
+            fit = self._without_a_period(excess)
+        elif excess < _TOO_LITTLE:
+            fit = self._with_a_period_more()
         else:
-            lag, alike = stretch.period(self._out, excess + _SLACK)
-            if alike >= (stretch.ALIKE if excess < _HURRY else _ALIKE_IN_A_HURRY):
-                self._out = stretch.shorten(self._out, lag)
-        self._count.cut += before - len(self._out)
+            return
+        self._out = fit
+        self._count.cut += max(0, before - len(fit))
+        self._count.stretched += max(0, len(fit) - before)
 
-    def _lengthen(self, lack: int) -> None:
-        before = len(self._out)
-        if self._quiet():
-            lag = min(lack, before // 2)
-        else:
-            lag, alike = stretch.period(self._out)
-            lag = lag if alike >= stretch.ALIKE else 0
-        if lag:
-            self._out = stretch.lengthen(self._out, lag)
-        self._count.stretched += len(self._out) - before
+    def _without_a_period(self, excess: int) -> Pcm:
+        lag, alike = stretch.period(self._out, excess + _SLACK)
+        enough = alike >= (stretch.ALIKE if excess < _HURRY else _ALIKE_IN_A_HURRY)
+        return stretch.shorten(self._out, lag) if enough else self._out
+
+    def _with_a_period_more(self) -> Pcm:
+        lag, alike = stretch.period(self._out)
+        return stretch.lengthen(self._out, lag) if alike >= stretch.ALIKE else self._out
 
     def _quiet(self) -> bool:
         loudest = stretch.peak(self._out)

@@ -112,7 +112,7 @@ def measured(network: Network, *, fec: bool) -> dict[str, Figures]:
         delays = mouth_to_ear(said.pcm, line, when, SKIP)
         middle = quantile(delays, 0.5)
         cuts = [line.cut(when(a) + middle - 0.15, when(b) + middle + 0.35) for a, b in said.spans]
-        wrong, total = errors(cuts)
+        wrong, total, slips = errors(cuts)
         figures[name] = Figures(
             p50=1000 * middle,
             p95=1000 * quantile(delays, 0.95),
@@ -120,7 +120,7 @@ def measured(network: Network, *, fec: bool) -> dict[str, Figures]:
             wer=100 * wrong / total,
             cpu=100 * what.cpu,
             found=len(delays),
-            facts=what.facts,
+            facts={**what.facts, "slips": slips},
         )
     return figures
 

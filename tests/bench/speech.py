@@ -88,10 +88,16 @@ def _expected() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(words(said.pcm[2 * max(0, a - GAP // 2) : 2 * (b + GAP // 2)])) for a, b in said.spans)
 
 
-def errors(heard: Sequence[bytes]) -> tuple[int, int]:
-    """Wrong, missing and added words in recordings of the sentences, and how many words there are."""
-    wrong = sum(_distance(expected, words(pcm)) for expected, pcm in zip(_expected(), heard, strict=True))
-    return wrong, sum(len(sentence) for sentence in _expected())
+def errors(heard: Sequence[bytes]) -> tuple[int, int, list[str]]:
+    """Wrong, missing and added words in recordings of the sentences, how many words there are, and what went wrong."""
+    wrong, slips = 0, []
+    for expected, pcm in zip(_expected(), heard, strict=True):
+        got = words(pcm)
+        distance = _distance(expected, got)
+        wrong += distance
+        if distance:
+            slips.append(f"{' '.join(expected)} -> {' '.join(got)}")
+    return wrong, sum(len(sentence) for sentence in _expected()), slips
 
 
 def _distance(expected: Sequence[str], got: Sequence[str]) -> int:
