@@ -1,0 +1,51 @@
+"""The bench measures what it says: delays, fates and words that are known beforehand."""
+
+from __future__ import annotations
+
+import random
+from array import array
+
+import numpy as np
+import pytest
+
+from .measure import Line, mouth_to_ear, quantile
+from .network import Network
+from .speech import _distance
+
+
+def noise(samples: int) -> bytes:
+    chance = random.Random(5)
+    smooth, out = 0.0, array("h")
+    for _ in range(samples):
+        smooth += 0.05 * (chance.uniform(-20_000, 20_000) - smooth)
+        out.append(int(smooth))
+    return out.tobytes()
+
+
+def test_a_known_delay_is_measured_to_a_millisecond() -> None:
+    spoken = noise(96_000)
+    blocks = [(10.0 + i * 0.01, (bytes(960 * 7) + spoken)[960 * i : 960 * (i + 1)]) for i in range(207)]
+    delays = mouth_to_ear(spoken, Line(blocks, 10.0), lambda sample: sample / 48_000, 0.2)
+    assert len(delays) > 20
+    assert quantile(delays, 0.5) == pytest.approx(0.07, abs=0.001)
+    assert quantile(delays, 0.95) == pytest.approx(0.07, abs=0.001)
+
+
+def test_speech_that_is_not_there_is_not_found() -> None:
+    blocks = [(10.0 + i * 0.01, np.full(480, i % 7, np.int16).tobytes()) for i in range(300)]
+    assert mouth_to_ear(noise(96_000), Line(blocks, 10.0), lambda sample: sample / 48_000, 0.0) == []
+
+
+@pytest.mark.parametrize(("loss", "burst"), [(0.05, 1), (0.2, 1), (0.1, 3)])
+def test_the_network_loses_the_share_it_promises(loss: float, burst: int) -> None:
+    fates = Network(loss=loss, burst=burst).fate(20_000, 3)
+    assert fates.count(None) / 20_000 == pytest.approx(loss, rel=0.15)
+
+
+def test_the_same_seed_is_the_same_network() -> None:
+    network = Network(loss=0.1, jitter=0.06, spikes=0.01)
+    assert network.fate(500, 7) == network.fate(500, 7) != network.fate(500, 8)
+
+
+def test_words_are_counted_as_edits() -> None:
+    assert _distance(["a", "warm", "coat", "with", "you"], ["a", "warm", "goat", "you", "too"]) == 3
