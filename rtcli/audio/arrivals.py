@@ -29,6 +29,8 @@ EVENT = 0.3
 """Share of that price paid for a hole of any length; the rest grows with the hole."""
 
 _BIN = 120
+_BINS = 400
+"""A second; what is later is as late as that."""
 _SHIFT_RUN = 15
 _SHIFT_LEAST = 480
 _PRIOR = (0, 240, 480, 720, 960)
@@ -109,11 +111,14 @@ class Arrivals:
         if not needs:
             return
         self.least = least = min(needs)
-        counts = [0] * (min((max(needs) - least) // _BIN, 400) + 1)
+        last = min((max(needs) - least) // _BIN, _BINS)
+        counts = [0] * (last + 1)
         for need in needs:
-            counts[min((need - least) // _BIN, 400)] += 1
+            place = (need - least) // _BIN
+            counts[min(last, place)] += 1
         choice = _cheapest(counts, PRICE / max(len(needs), FEWEST))
-        self.target = max(need for need in needs if need - least < (choice + 1) * _BIN)
+        limit = least + (choice + 1) * _BIN
+        self.target = max(need for need in needs if need < limit)
 
 
 def _cheapest(counts: list[int], price: float) -> int:

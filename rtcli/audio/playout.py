@@ -143,6 +143,8 @@ class Playout:
         """Samples concealed since the last real one."""
         self._held = 0
         """Samples concealed while the position waited."""
+        self._seam = True
+        """What comes next does not follow from the sample before."""
         self._comfort = False
         """The last packet was a DTX one: its noise goes on."""
         self._tail = 0
@@ -327,6 +329,7 @@ class Playout:
         if self._silent or excess < _BACKLOG:
             return
         self._position += excess
+        self._seam = True
         self._count.skipped += excess
         for media in [m for m, p in self._waiting.items() if m + p.samples <= self._position]:
             del self._waiting[media]
@@ -354,7 +357,7 @@ class Playout:
             self._out.extend(array("h", bytes(2 * min(early, _STEP))))
             return
         self._silent = False
-        self._started = True
+        self._started = self._seam = True
         self._position = packet.media
         self._play(packet)
 
@@ -404,6 +407,7 @@ class Playout:
     def _cross(self, gap: int, covered: int) -> None:
         """Move on over a hole: past what was guessed, past what is too late to be guessed, at last by guessing."""
         self._held = 0
+        self._seam = True
         skip = min(gap - covered, max(0, self._excess()))
         self._count.skipped += skip
         guess = min(gap - covered - skip, 2 * _STEP)
@@ -417,7 +421,9 @@ class Playout:
     def _play(self, packet: _Waiting) -> None:
         del self._waiting[packet.media]
         pcm = array("h", packet.decoder.decode(packet.payload))
-        del pcm[: max(0, self._position - packet.media)]
+        if packet.media < self._position:
+            del pcm[: self._position - packet.media]
+            self._seam = True
         self._comfort = len(packet.payload) <= 2
         excess = self._excess()
         self._position = packet.media + packet.samples
@@ -426,10 +432,11 @@ class Playout:
             self._fit(excess)
 
     def _append(self, pcm: Pcm) -> None:
-        """Real sound goes on behind what was played; a step after a guess is smoothed."""
-        if self._guessed or not self._out:
+        """Real sound goes on behind what was played; where the two do not belong together the step is smoothed."""
+        if self._guessed or self._seam:
             stretch.join(self._last(), pcm)
         self._guessed = self._held = 0
+        self._seam = False
         self._out.extend(pcm)
 
     def _last(self) -> int:

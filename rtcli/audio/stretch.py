@@ -31,7 +31,10 @@ Pcm: TypeAlias = "array[int]"
 def peak(pcm: Pcm) -> int:
     """Largest magnitude, by every fourth sample: a level for a meter or a test of silence."""
     some = pcm[::4]
-    return max(*some, -min(some), 0) if some else 0
+    if not some:
+        return 0
+    high, low = max(some), -min(some)
+    return max(low, high)
 
 
 def crossfade(old: Pcm, new: Pcm) -> Pcm:

@@ -80,6 +80,14 @@ def test_a_clean_stream_is_played_whole_with_a_frame_of_delay() -> None:
     assert stats.depth_ms <= 30
 
 
+def test_an_undisturbed_stream_is_played_sample_for_sample() -> None:
+    decoder = opus.make_decoder()
+    truth = array("h", b"".join(decoder.decode(payload) for payload in voiced(300)))
+    heard = play(sent(voiced(300)), until=6.5).pcm
+    part = truth[96_000:144_000].tobytes()
+    assert part in heard.tobytes()
+
+
 def test_nothing_clicks_however_bad_the_network_is() -> None:
     clean = largest_step(play(sent(voiced(200)), until=3.9).sound(1.0))
     run = play(sent(voiced(500), jitter=0.06, loss=0.1), until=9.9)
