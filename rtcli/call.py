@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,7 +25,7 @@ from typing import Protocol
 from rtcli.audio.base import Microphone, Speaker
 from rtcli.errors import CallLost, ConnectError, DeviceError, EventTooLarge, RtcliError
 from rtcli.errors import Step as ConnectStep
-from rtcli.protocol import server_events
+from rtcli.protocol import retry, server_events
 from rtcli.protocol.codec import JsonObject, text_of
 from rtcli.protocol.conversation import Conversation, Plan, Step
 from rtcli.protocol.intents import (
@@ -45,6 +46,7 @@ from rtcli.protocol.updates import (
     Connecting,
     EventIn,
     EventOut,
+    Notice,
     Refused,
     Update,
     Warned,
@@ -70,13 +72,31 @@ BUFFERED = 1_000_000
 """Bytes of events waiting for the wire above which `room` is closed."""
 INBOX = 100_000
 """Messages waiting at most; more than that means the other side floods us."""
+WITHDRAWING = 1.0
+"""Seconds at most for taking back a call that was answered and could not be connected."""
+
+AWAITED: dict[ConnectStep, str] = {
+    "token": "the key",
+    "call": "the answer to our offer",
+}
+"""What a step that hangs waits for; the later ones have limits and words of their own."""
 
 
 class Signalling(Protocol):
     """A way in: takes our offer to the other side."""
 
-    async def place(self, offer: str, step: Callable[[ConnectStep], None]) -> CallAnswer:
-        """Post the offer, naming each `step` as it begins. Raises RtcliError."""
+    async def place(self, offer: Awaitable[str], step: Callable[[ConnectStep], None]) -> CallAnswer:
+        """Post the offer, naming each `step` as it begins; a key is asked for while the offer is being made.
+
+        Raises RtcliError, or retry.TryAgain when a new offer may fare better.
+        """
+
+    async def withdraw(self, call_id: str) -> None:
+        """Take back a call that was answered and never came up. Raises RtcliError."""
+
+
+async def _nothing() -> None:
+    """There is nothing to prepare."""
 
 
 class Uplink(AudioSource, Protocol):
@@ -112,6 +132,8 @@ class Parts:
     microphone_asked: bool = False
     """Its failure ends the call; else the call goes on without it."""
     speaker_asked: bool = False
+    prepare: Callable[[], Awaitable[None]] = _nothing
+    """What making the first peer needs and takes its time (loading aiortc); under way while a key is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +216,58 @@ class Call:
             async with asyncio.timeout(self._limit + 0.5):
                 await self._set_up()
         except TimeoutError:
-            self._inbox.put_nowait(ConnectError(self._step, f"no connection within {self._limit:g} s"))
+            waiting = f", still waiting for {AWAITED[self._step]}" if self._step in AWAITED else ""
+            await self._give_up(ConnectError(self._step, f"no connection within {self._limit:g} s{waiting}"))
         except Exception as error:  # noqa: BLE001 - raised again by the inbox, where the call can end
-            self._inbox.put_nowait(error)
+            await self._give_up(error)
 
     async def _set_up(self) -> None:
-        begun = time.monotonic()
-        self._peer = self._parts.peer(self._parts.uplink, self._parts.playout, self._inbox.put_nowait)
-        offer = await self._peer.offer()
-        placed = await self._parts.signalling.place(offer, self._begin_step)
+        until = time.monotonic() + self._limit
+        placed = await self._placed(until)
         self._call_id = placed.call_id
         self._begin_step("ice")
-        await self._peer.accept(placed.sdp, limit=max(0.1, begun + self._limit - time.monotonic()))
+        assert self._peer, "an answer follows an offer"
+        await self._peer.accept(placed.sdp, limit=max(0.1, until - time.monotonic()))
+
+    async def _placed(self, until: float) -> CallAnswer:
+        """The answer to our offer, tried again as `protocol.retry` says and as long as there is time."""
+        attempt = 0
+        while True:
+            try:
+                return await self._place()
+            except retry.TryAgain as again:
+                wait = retry.wait(again.told, attempt, jitter=random.random())  # noqa: S311 - spreads load, hides nothing
+                if wait is None or time.monotonic() + wait >= until:
+                    raise again.error from None
+                self._tell(Notice(f"{again.error}; trying again in {wait:.1f} s"))
+                await asyncio.sleep(wait)
+                attempt += 1
+
+    async def _place(self) -> CallAnswer:
+        """One try, with an offer of its own: one that was posted may have opened a call although no answer came."""
+        offer = asyncio.create_task(self._offer())
+        try:
+            return await self._parts.signalling.place(offer, self._begin_step)
+        finally:
+            offer.cancel()
+            await asyncio.gather(offer, return_exceptions=True)
+
+    async def _offer(self) -> str:
+        await self._parts.prepare()
+        if self._peer is not None:
+            await self._peer.close()
+        self._peer = self._parts.peer(self._parts.uplink, self._parts.playout, self._inbox.put_nowait)
+        return await self._peer.offer()
+
+    async def _give_up(self, error: Exception) -> None:
+        """The call did not come up. One that exists at the other side nevertheless is not left to its time limit."""
+        if self._call_id is not None:
+            try:
+                async with asyncio.timeout(WITHDRAWING):
+                    await self._parts.signalling.withdraw(self._call_id)
+            except Exception as failed:  # noqa: BLE001 - the error to tell is the one that came first
+                _log.info("the call could not be taken back: %s", failed)
+        self._inbox.put_nowait(error)
 
     def _begin_step(self, step: ConnectStep) -> None:
         self._step = step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rtcli.errors import ConnectError, RtcliError
 from rtcli.protocol.refusal import told_delay
 from rtcli.protocol.rest import HttpAnswer, json_object
 
@@ -16,14 +17,33 @@ _UNPAID = frozenset({"insufficient_quota", "credit_balance_exhausted"})
 """Come as 429 and do not pass by waiting."""
 
 
-def retry_after(answer: HttpAnswer, attempt: int, *, jitter: float = 0.0) -> float | None:
-    """Seconds to wait before asking again, or None to give up.
+class ConnectionBroken(ConnectError):  # noqa: N818 - reads as what happened
+    """The connection broke before the answer: worth another try."""
 
-    `attempt`: how many tries came before this answer's, from 0. `jitter`: 0 to 1; takes off up to a quarter.
+
+class TryAgain(Exception):  # noqa: N818 - reads as what to do
+    """A try failed in a way that may pass, and what was sent can not be sent again: it has to be made anew."""
+
+    def __init__(self, error: RtcliError, told: float | None = None) -> None:
+        """`error`: what it is when there is no further try. `told`: seconds that the other side asked to wait."""
+        super().__init__(str(error))
+        self.error = error
+        self.told = told
+
+
+def retry_after(answer: HttpAnswer, attempt: int, *, jitter: float = 0.0) -> float | None:
+    """Seconds to wait before asking again, or None to give up; `attempt` and `jitter` as in `wait`."""
+    return wait(told_delay(answer.headers), attempt, jitter=jitter) if worth_retrying(answer) else None
+
+
+def wait(told: float | None, attempt: int, *, jitter: float = 0.0) -> float | None:
+    """Seconds to wait after a failure that may pass, or None to give up.
+
+    `told`: what the other side asked for. `attempt`: how many tries came before the one that failed, from 0.
+    `jitter`: 0 to 1; takes off up to a quarter.
     """
-    if attempt >= MAX_RETRIES or not _worth_retrying(answer):
+    if attempt >= MAX_RETRIES:
         return None
-    told = told_delay(answer.headers)
     if told is None:
         return backoff(attempt, jitter=jitter)
     return told if told <= MAX_RETRY_AFTER else None
@@ -34,7 +54,8 @@ def backoff(attempt: int, *, jitter: float = 0.0) -> float:
     return min(_FIRST_DELAY * 2.0**attempt, _LAST_DELAY) * (1 - jitter / 4)
 
 
-def _worth_retrying(answer: HttpAnswer) -> bool:
+def worth_retrying(answer: HttpAnswer) -> bool:
+    """Whether the same may be answered otherwise a little later."""
     if _UNPAID & set(_error_words(answer)):
         return False
     said = answer.headers.get("x-should-retry", "").lower()

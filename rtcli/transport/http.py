@@ -84,7 +84,7 @@ class Http:
             jitter = random.random()  # noqa: S311 - spreads load, hides nothing
             try:
                 answer = await self._follow(request)
-            except _ConnectionBrokenError:
+            except retry.ConnectionBroken:
                 await self._sleep(retry.backoff(attempt, jitter=jitter))
                 continue
             delay = retry.retry_after(answer, attempt, jitter=jitter)
@@ -203,10 +203,6 @@ class Http:
         )
 
 
-class _ConnectionBrokenError(ConnectError):
-    """The connection broke before the answer: worth another try."""
-
-
 def _onward(request: HttpRequest, answer: HttpAnswer) -> HttpRequest | None:
     """The request a redirect asks for; None when the answer is no redirect.
 
@@ -242,7 +238,7 @@ def _failure(error: Exception, request: HttpRequest, limits: Limits, first_hop: 
         if fact is not None:
             return ConnectError(request.step, fact)
     if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)) and not isinstance(error, httpx.ConnectError):
-        return _ConnectionBrokenError(request.step, f"{place} closed the connection without an answer")
+        return retry.ConnectionBroken(request.step, f"{place} closed the connection without an answer")
     # No text of the error: those of the local side quote headers and URLs.
     return ConnectError(request.step, f"no connection to {place} ({type(error).__name__})")
 

@@ -1,18 +1,20 @@
 """The ways in: how our offer reaches the other side and its answer comes back (OpenAI's WebRTC guide).
 
-Each way is one class with `place`; the HTTP client is handed in. A new offer is needed for every try: a call that was
-posted may exist although its answer never came.
+Each way is one class with `place` and `withdraw`; the HTTP client is handed in. Nothing is asked twice here: what may
+be tried again is raised as TryAgain, because a call that was posted may exist although its answer never came, so every
+try needs an offer of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from rtcli.errors import Step
-from rtcli.protocol import rest
+from rtcli.protocol import rest, retry
 from rtcli.protocol.codec import JsonObject
+from rtcli.protocol.refusal import told_delay
 from rtcli.protocol.rest import CallAnswer, Endpoint, HttpAnswer, HttpRequest
 from rtcli.protocol.secret import Secret
 
@@ -38,11 +40,14 @@ class EphemeralKey:
     expires_after: int | None = None
     """Seconds; None leaves it to the service."""
 
-    async def place(self, offer: str, step: StepBegins) -> CallAnswer:
+    async def place(self, offer: Awaitable[str], step: StepBegins) -> CallAnswer:
         step("token")
         request = rest.client_secret_request(self.endpoint, self.key, self.session, expires_after=self.expires_after)
-        minted = rest.parse_client_secret(await self.http.ask(request))
+        minted = rest.parse_client_secret(await _ask(self.http, request))
         return await ReadyKey(self.http, self.endpoint, minted.value).place(offer, step)
+
+    async def withdraw(self, call_id: str) -> None:
+        await _hang_up(self.http, self.endpoint, self.key, call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,14 @@ class ReadyKey:
     model: str | None = None
     """Only for dialects that name it with the call."""
 
-    async def place(self, offer: str, step: StepBegins) -> CallAnswer:
+    async def place(self, offer: Awaitable[str], step: StepBegins) -> CallAnswer:
+        text = await offer
         step("call")
-        request = rest.call_request(self.endpoint, self.key, offer, model=self.model)
-        return rest.parse_call(await self.http.ask(request))
+        request = rest.call_request(self.endpoint, self.key, text, model=self.model)
+        return rest.parse_call(await _ask(self.http, request))
+
+    async def withdraw(self, call_id: str) -> None:
+        await _hang_up(self.http, self.endpoint, self.key, call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +79,14 @@ class Direct:
     key: Secret | None
     session: JsonObject
 
-    async def place(self, offer: str, step: StepBegins) -> CallAnswer:
+    async def place(self, offer: Awaitable[str], step: StepBegins) -> CallAnswer:
+        text = await offer
         step("call")
-        request = rest.direct_call_request(self.endpoint, self.key, offer, self.session)
-        return rest.parse_call(await self.http.ask(request))
+        request = rest.direct_call_request(self.endpoint, self.key, text, self.session)
+        return rest.parse_call(await _ask(self.http, request))
+
+    async def withdraw(self, call_id: str) -> None:
+        await _hang_up(self.http, self.endpoint, self.key, call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +97,13 @@ class ServerSession:
     server: str
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
 
-    async def place(self, offer: str, step: StepBegins) -> CallAnswer:
+    async def place(self, offer: Awaitable[str], step: StepBegins) -> CallAnswer:
+        text = await offer
         step("call")
-        return rest.parse_call(await self.http.ask(rest.server_session_request(self.server, offer, self.headers)))
+        return rest.parse_call(await _ask(self.http, rest.server_session_request(self.server, text, self.headers)))
+
+    async def withdraw(self, call_id: str) -> None:
+        """Only the server could, and the guide's has no request for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,27 @@ class ServerToken:
     """Of the service; the server's own headers do not go there."""
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
 
-    async def place(self, offer: str, step: StepBegins) -> CallAnswer:
+    async def place(self, offer: Awaitable[str], step: StepBegins) -> CallAnswer:
         step("token")
-        minted = rest.parse_client_secret(await self.http.ask(rest.server_token_request(self.server, self.headers)))
+        minted = rest.parse_client_secret(await _ask(self.http, rest.server_token_request(self.server, self.headers)))
         return await ReadyKey(self.http, replace(self.endpoint, headers={}), minted.value).place(offer, step)
+
+    async def withdraw(self, call_id: str) -> None:
+        """The server has the key that could; the one it minted may be good for one call only."""
+
+
+async def _ask(http: Http, request: HttpRequest) -> HttpAnswer:
+    """One try. Raises TryAgain where the official SDK would try again, else RtcliError."""
+    try:
+        answer = await http.ask(replace(request, repeatable=False))
+    except retry.ConnectionBroken as error:
+        raise retry.TryAgain(error) from None
+    if retry.worth_retrying(answer):
+        raise retry.TryAgain(rest.parse_error(answer), told_delay(answer.headers))
+    return answer
+
+
+async def _hang_up(http: Http, endpoint: Endpoint, key: Secret | None, call_id: str) -> None:
+    request = rest.hangup_request(endpoint, key, call_id)
+    if request is not None:
+        await http.ask(replace(request, repeatable=False))
