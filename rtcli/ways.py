@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtcli import wiring
-from rtcli.errors import AuthError, UsageError
+from rtcli.errors import AuthError
 from rtcli.protocol.hosts import host_of
+from rtcli.sessions import NO_WISH, SessionWish, changes_for, session_for
 from rtcli.settings import Settings
 
 
@@ -49,19 +50,21 @@ class WayIn:
 
 
 @asynccontextmanager
-async def way_in(settings: Settings, *, sandbox: bool, ready_key: Secret | None = None) -> AsyncIterator[WayIn]:
+async def way_in(
+    settings: Settings, *, sandbox: bool, ready_key: Secret | None = None, wish: SessionWish = NO_WISH
+) -> AsyncIterator[WayIn]:
     """The way the settings ask for; what stands behind it is closed on leaving. Raises UsageError, AuthError."""
     http = wiring.http_client(settings)
     try:
         if sandbox:
-            async with _sandbox_way(settings, http) as way:
+            async with _sandbox_way(settings, http, wish) as way:
                 yield way
         elif ready_key:
-            yield _ready_key_way(settings, http, ready_key)
+            yield _ready_key_way(settings, http, ready_key, wish)
         elif settings.server:
-            yield _server_way(settings, http, settings.server)
+            yield _server_way(settings, http, settings.server, wish)
         else:
-            yield await _service_way(settings, http)
+            yield await _service_way(settings, http, wish)
     finally:
         await http.close()
 
@@ -84,16 +87,15 @@ _MAX_KEY = 65_536
 
 
 @asynccontextmanager
-async def _sandbox_way(settings: Settings, http: Http) -> AsyncIterator[WayIn]:
+async def _sandbox_way(settings: Settings, http: Http, wish: SessionWish) -> AsyncIterator[WayIn]:
     """The default way against the stand-in in this process, which never sees a real key."""
     from rtcli.keys import PLACEHOLDER
     from rtcli.protocol.rest import Endpoint
-    from rtcli.protocol.session_config import build_session
     from rtcli.sandbox.loopback import raise_loopback
     from rtcli.transport.signalling import EphemeralKey
 
     raised = raise_loopback()
-    session = build_session(wiring.session_options(settings))
+    session = session_for(settings, wish)
     made = await asyncio.to_thread(wiring.make_engine, None)
     server = wiring.sandbox_server(made.engine)
     try:
@@ -106,44 +108,46 @@ async def _sandbox_way(settings: Settings, http: Http) -> AsyncIterator[WayIn]:
         made.engine.close()
 
 
-def _ready_key_way(settings: Settings, http: Http, key: Secret) -> WayIn:
+def _ready_key_way(settings: Settings, http: Http, key: Secret, wish: SessionWish) -> WayIn:
     from rtcli.keys import refuse_plain_http
     from rtcli.transport.signalling import ReadyKey
 
     refuse_plain_http(settings.base_url)
-    _refuse_model(settings, "the key's session has its model already")
     described = f"{host_of(settings.base_url)}, ready key"
     signalling = ReadyKey(http, endpoint(settings), key)
-    return WayIn(signalling, settings.base_url, described, update=_changes(settings), filtered=_filtered(settings))
+    return WayIn(
+        signalling, settings.base_url, described, update=changes_for(settings, wish), filtered=_filtered(settings)
+    )
 
 
-def _server_way(settings: Settings, http: Http, server: str) -> WayIn:
+def _server_way(settings: Settings, http: Http, server: str, wish: SessionWish) -> WayIn:
     from rtcli.transport.signalling import ServerSession, ServerToken
 
-    _refuse_model(settings, "the server chooses the model")
     headers = _headers(settings)
     if settings.server_mode == "token":
         token = ServerToken(http, server, endpoint(settings), headers)
         described = f"{host_of(server)} for the key, {host_of(settings.base_url)}"
-        return WayIn(token, settings.base_url, described, update=_changes(settings), filtered=_filtered(settings))
-    return WayIn(ServerSession(http, server, headers), server, host_of(server), update=_changes(settings))
+        return WayIn(
+            token, settings.base_url, described, update=changes_for(settings, wish), filtered=_filtered(settings)
+        )
+    return WayIn(ServerSession(http, server, headers), server, host_of(server), update=changes_for(settings, wish))
 
 
-async def _service_way(settings: Settings, http: Http) -> WayIn:
-    from rtcli.protocol.session_config import build_session
+async def _service_way(settings: Settings, http: Http, wish: SessionWish) -> WayIn:
     from rtcli.transport.signalling import Direct, EphemeralKey, ReadyKey
 
     there = endpoint(settings)
     found = await asyncio.to_thread(_api_key, settings)
     key = found.secret if found else None
-    session = build_session(wiring.session_options(settings))
-    described = f"{host_of(settings.base_url)}, {settings.model}"
+    session = session_for(settings, wish)
+    model = session.get("model", settings.model)
+    described = f"{host_of(settings.base_url)}, {model}"
     filtered = _filtered(settings)
     if settings.direct and there.dialect.multipart:
         return WayIn(Direct(http, there, key, session), settings.base_url, described, filtered=filtered)
     if there.dialect.mints:
         return WayIn(EphemeralKey(http, there, key, session), settings.base_url, described, filtered=filtered)
-    signalling = ReadyKey(http, there, key, model=settings.model)
+    signalling = ReadyKey(http, there, key, model=model)
     return WayIn(signalling, settings.base_url, described, update=session, filtered=filtered)
 
 
@@ -177,18 +181,6 @@ def _api_key(settings: Settings) -> FoundKey | None:
         profile=settings.profile,
         has_terminal=wiring.stdin_is_terminal(),
     )
-
-
-def _changes(settings: Settings) -> JsonObject | None:
-    """What the user asked of a session that was made elsewhere."""
-    from rtcli.protocol.session_config import session_changes
-
-    return session_changes(wiring.session_options(settings, given_alone=True))
-
-
-def _refuse_model(settings: Settings, why: str) -> None:
-    if settings.origin("model") == "flag":
-        raise UsageError(f"--model can not be chosen here: {why}")
 
 
 def _filtered(settings: Settings) -> bool:

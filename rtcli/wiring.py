@@ -23,7 +23,6 @@ from rtcli.settings import Settings, config_path, resolve
 if TYPE_CHECKING:
     from rtcli.audio.base import Device, Microphone, Speaker
     from rtcli.call import Parts, Signalling
-    from rtcli.protocol.session_config import SessionOptions
     from rtcli.sandbox.engine.base import Engine
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
@@ -69,30 +68,6 @@ def http_client(settings: Settings) -> Http:
     proxy = settings.proxy.reveal(os.environ) if settings.proxy else None
     bundle = str(settings.ca_bundle) if settings.ca_bundle else None
     return Http(proxy=proxy, ca_bundle=bundle, limits=Limits(connect=settings.connect_timeout))
-
-
-_CHOSEN = (
-    "voice",
-    "instructions",
-    "text",
-    "vad",
-    "eagerness",
-    "vad_threshold",
-    "vad_silence_ms",
-    "interrupt",
-    "noise_reduction",
-    "transcribe",
-    "language",
-)
-
-
-def session_options(settings: Settings, *, given_alone: bool = False) -> SessionOptions:
-    """The session asked for. `given_alone`: without model and defaults, for a session that was made elsewhere."""
-    from rtcli.protocol.session_config import SessionOptions
-
-    if given_alone:
-        return SessionOptions(**{name: getattr(settings, name) for name in _CHOSEN if settings.given(name)})
-    return SessionOptions(model=settings.model, **{name: getattr(settings, name) for name in _CHOSEN})
 
 
 def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Settings) -> Parts:

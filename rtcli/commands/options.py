@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -176,15 +176,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The session object, option by option."""
+    """The session object, option by option. What is no setting is read by `rtcli.commands.session`."""
 
     model: Annotated[
         str | None,
-        flag("--model", "-m", text="Model (default gpt-realtime-2).", env="RTCLI_MODEL", panel=SESSION),
+        flag("--model", "-m", text="Model (default gpt-realtime-2).", env="RTCLI_MODEL", panel=SESSION, metavar="NAME"),
     ] = None
-    voice: Annotated[str | None, flag("--voice", text="Voice (default marin).", env="RTCLI_VOICE", panel=SESSION)] = (
-        None
-    )
+    voice: Annotated[
+        str | None, flag("--voice", text="Voice (default marin).", env="RTCLI_VOICE", panel=SESSION, metavar="NAME")
+    ] = None
     instructions: Annotated[
         str | None,
         flag(
@@ -193,9 +193,127 @@ class Session:
             text="What the model should be and do; @FILE reads it from a file.",
             env="RTCLI_INSTRUCTIONS",
             panel=SESSION,
+            metavar="TEXT|@FILE",
         ),
     ] = None
-    text: Annotated[bool, flag("--text", text="Answers as text only, no voice.", panel=SESSION)] = False
+    text: Annotated[
+        bool | None, flag("--text", text="Answers as text only, no voice.", env="RTCLI_TEXT", panel=SESSION)
+    ] = None
+    session_file: Annotated[
+        str | None,
+        flag(
+            "--session",
+            text="A whole session object, JSON or TOML; - reads standard input.",
+            panel=SESSION,
+            metavar="FILE",
+        ),
+    ] = None
+    overrides: Annotated[
+        list[str] | None,
+        flag(
+            "--set",
+            text="One field: audio.output.speed=1.2 (the value is JSON, or a word). Repeatable.",
+            panel=SESSION,
+            metavar="PATH=VALUE",
+        ),
+    ] = None
+    vad: Annotated[
+        str | None,
+        flag(
+            "--vad",
+            text="Who finds the end of a turn: server, semantic, or off.",
+            env="RTCLI_VAD",
+            panel=SESSION,
+            metavar="KIND",
+        ),
+    ] = None
+    eagerness: Annotated[
+        str | None,
+        flag(
+            "--eagerness",
+            text="Of semantic turn detection: low, medium, high or auto.",
+            env="RTCLI_EAGERNESS",
+            rare=True,
+            panel=SESSION,
+            metavar="LEVEL",
+        ),
+    ] = None
+    vad_threshold: Annotated[
+        float | None,
+        flag(
+            "--vad-threshold",
+            text="Of server turn detection: 0 hears everything, 1 nothing (default 0.5).",
+            env="RTCLI_VAD_THRESHOLD",
+            rare=True,
+            panel=SESSION,
+            metavar="0..1",
+        ),
+    ] = None
+    vad_silence_ms: Annotated[
+        int | None,
+        flag(
+            "--vad-silence-ms",
+            text="Of server turn detection: silence that ends a turn (default 500).",
+            env="RTCLI_VAD_SILENCE_MS",
+            rare=True,
+            panel=SESSION,
+            metavar="MS",
+        ),
+    ] = None
+    no_interrupt: Annotated[
+        bool,
+        flag(
+            "--no-interrupt",
+            text="Your speech does not stop the answer.",
+            env="RTCLI_INTERRUPT=false",
+            rare=True,
+            panel=SESSION,
+        ),
+    ] = False
+    noise_reduction: Annotated[
+        str | None,
+        flag(
+            "--noise-reduction",
+            text="Of the microphone: near (headset), far (room), or off.",
+            env="RTCLI_NOISE_REDUCTION",
+            rare=True,
+            panel=SESSION,
+            metavar="KIND",
+        ),
+    ] = None
+    transcribe: Annotated[
+        str | None,
+        flag(
+            "--transcribe",
+            text="What writes down your words (default gpt-transcribe), or off.",
+            env="RTCLI_TRANSCRIBE",
+            panel=SESSION,
+            metavar="MODEL",
+        ),
+    ] = None
+    transcription: Annotated[
+        bool,
+        flag("--transcription", text="Only write down what is said; nobody answers.", rare=True, panel=SESSION),
+    ] = False
+    language: Annotated[
+        str | None,
+        flag(
+            "--language",
+            text="Of what is spoken, such as en.",
+            env="RTCLI_LANGUAGE",
+            rare=True,
+            panel=SESSION,
+            metavar="CODE",
+        ),
+    ] = None
+    force: Annotated[
+        bool,
+        flag("--force", text="Send a session even if it looks wrong.", rare=True, panel=SESSION),
+    ] = False
+
+    def flags(self) -> dict[str, object]:
+        """What was given, by the names of `rtcli.settings.Settings`."""
+        return {**asdict(self), "interrupt": False if self.no_interrupt else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +322,9 @@ class General:
 
     profile: Annotated[
         str | None,
-        flag("--profile", "-p", text="Profile of the configuration.", env="RTCLI_PROFILE", panel=GENERAL),
+        flag(
+            "--profile", "-p", text="Profile of the configuration.", env="RTCLI_PROFILE", panel=GENERAL, metavar="NAME"
+        ),
     ] = None
     quiet: Annotated[bool, flag("--quiet", "-q", text="Only results and errors.", panel=GENERAL)] = False
     verbose: Annotated[
@@ -213,7 +333,7 @@ class General:
     ] = 0
     log: Annotated[
         Path | None,
-        flag("--log", text="Write that log to a file.", env="RTCLI_LOG", rare=True, panel=GENERAL),
+        flag("--log", text="Write that log to a file.", env="RTCLI_LOG", rare=True, panel=GENERAL, metavar="FILE"),
     ] = None
     no_color: Annotated[bool, flag("--no-color", text="No colours.", env="NO_COLOR", rare=True, panel=GENERAL)] = False
 

@@ -14,6 +14,8 @@ import typer
 
 from rtcli import ways, wiring
 from rtcli.commands.options import General, Session, Way, flag, grouped
+from rtcli.commands.session import one_reader, wish_of
+from rtcli.sessions import SessionWish
 from rtcli.settings import Settings
 
 
@@ -45,6 +47,9 @@ class _Request:
     settings: Settings
     general: General
     way: Way
+    wish: SessionWish
+    lines: bool
+    """Standard input holds what is to be said."""
     json: bool
     raw: bool
     muted: bool
@@ -101,11 +106,13 @@ def talk(
 
     Ctrl-C hangs up. In a pipe the model's words stand on standard output, a line a turn.
     """
-    flags = {**asdict(session), **asdict(way), "audio_input": input, "audio_output": output}
-    flags["text"] = flags["text"] or None  # a switch that was not given says nothing
+    flags = {**session.flags(), **asdict(way), "audio_input": input, "audio_output": output}
     with wiring.logging_to(general.verbose, general.log):
         settings = wiring.settings_for(flags, general.profile)
-        request = _Request(settings, general, way, json, raw, muted, initial, stdin, on_eof)
+        taken = one_reader(way, session)
+        request = _Request(
+            settings, general, way, wish_of(session), not taken, json, raw, muted, initial, stdin, on_eof
+        )
         raise typer.Exit(_hold(request))
 
 
@@ -135,7 +142,7 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
         ends_with_file=not (sampled and request.typed),
     )
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
-    async with ways.way_in(settings, sandbox=request.way.sandbox, ready_key=key) as way:
+    async with ways.way_in(settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
         for notice in way.notices:
             tell(Notice(notice))
         tell(Notice(f"{sound.described} · {way.described}"))
@@ -166,7 +173,7 @@ def _source(request: _Request) -> Source | None:
     from rtcli.commands.slash import event_of, intent_of
     from rtcli.protocol.intents import Say
 
-    if request.way.token_stdin:
+    if not request.lines:
         return None
     if request.typed:
         return Lines(standard_input(), intent_of, on_eof="hangup", typed=True)
