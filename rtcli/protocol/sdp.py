@@ -112,6 +112,8 @@ def read_offer(body: str) -> Description:
         raise BadDescription("the offer has neither Opus audio nor a data channel")
     if audio is None and any(section.live and section.kind == "audio" for section in theirs):
         raise BadDescription("the offer has audio but no Opus")
+    if len({section.mid for section in accepted}) < len(accepted):
+        raise BadDescription("the offer gives two sections the same mid")
     _check_bundled(session, accepted)
     transport = _transport(session, accepted, "offer")
     sections = [_Section.offered(session, section) for section in accepted]

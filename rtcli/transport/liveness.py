@@ -30,8 +30,8 @@ class Liveness:
         self.heard = now
         """When the last packet came; seconds on the monotonic clock. Set by the receiver for each datagram."""
         self._looked = now
+        # The first request tells the round trip: it waits until the handshakes are through.
         self._asked = now - CONSENT_INTERVAL + TICK
-        # The first request, for its round trip, waits until the handshakes are through.
 
     def look(self, now: float) -> Verdict:
         """Call each TICK. `ask`: send a STUN request now."""

@@ -67,6 +67,7 @@ class IceAgent:
         self._nominated: dict[int, Any] = inside(self._connection, "_nominated")
         self._remote_candidates: list[Any] = inside(self._connection, "_remote_candidates")
         self._gather: Callable[..., Awaitable[list[Any]]] = inside(self._connection, "get_component_candidates")
+        inside(self._connection, "build_request")
         put_inside(self._connection, "get_component_candidates", self._candidates)
         put_inside(self._connection, "query_consent", self._watch)
         # Asked by ourselves: aioice leaves its questions running when it is cancelled.
@@ -157,7 +158,8 @@ class IceAgent:
         deliver = protocol.datagram_received
 
         def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:
-            if self._fence is not None and address[0] not in self._fence:
+            # An empty datagram, from anybody, would end aiortc's transport.
+            if not data or (self._fence is not None and address[0] not in self._fence):
                 return
             self._hear(data)
             try:

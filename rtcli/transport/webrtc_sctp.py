@@ -44,11 +44,13 @@ class Association:
         self._receive_sack: Callable[[Any], Awaitable[None]] = inside(sctp, "_receive_sack_chunk")
         self._receive_message: Callable[..., Awaitable[None]] = inside(sctp, "_data_channel_receive")
         self._send_sack: Callable[[], Awaitable[None]] = inside(sctp, "_send_sack")
+        self._send_chunk: Callable[[Any], Awaitable[None]] = inside(sctp, "_send_chunk")
         for name in ("_cwnd", "_sack_needed", "_sack_misordered", "_sack_duplicates", "_advertised_rwnd"):
             inside(sctp, name)
         put_inside(sctp, "_receive_sack_chunk", self._on_sack)
         put_inside(sctp, "_data_channel_receive", self._on_message)
         put_inside(sctp, "_send_sack", self._sack)
+        put_inside(sctp, "_send_chunk", self._send)
         self._unacknowledged = 0
         self._timer: asyncio.TimerHandle | None = None
         self._late: asyncio.Task[None] | None = None
@@ -67,6 +69,12 @@ class Association:
         await self._receive_sack(chunk)
         self._sctp._cwnd = min(self._sctp._cwnd, WINDOW)
         await self._flush()
+
+    async def _send(self, chunk: Any) -> None:
+        # Most of aiortc's sending goes on in tasks that nobody waits for: that the connection has just ended is told
+        # elsewhere.
+        with contextlib.suppress(ConnectionError):
+            await self._send_chunk(chunk)
 
     async def _on_message(self, stream: int, protocol: int, data: bytes) -> None:
         try:
@@ -88,8 +96,7 @@ class Association:
 
     async def _sack_now(self) -> None:
         self._unacknowledged = 0
-        with contextlib.suppress(ConnectionError):
-            await self._send_sack()
+        await self._send_sack()
 
     def _sack_late(self) -> None:
         self._timer = None
