@@ -149,6 +149,8 @@ class Playout:
         """The last packet was a DTX one: its noise goes on."""
         self._tail = 0
         """The sample handed out last."""
+        self._quiet = False
+        """The last packet held a pause."""
         self._loud = 0
         """Peak of late, slowly forgotten."""
         self._line = TimeLine()
@@ -362,8 +364,9 @@ class Playout:
         self._play(packet)
 
     def _hold(self) -> None:
-        """Nothing is there: guess on for a while without moving on, then fall silent."""
-        if self._silent or (self._guessed >= _GUESS_MOST and not self._comfort) or self._guessed >= RATE:
+        """Nothing is there: guess on for a while without moving on, then fall silent; in a pause at once."""
+        enough = RATE if self._comfort else 0 if self._quiet else _GUESS_MOST
+        if self._silent or self._guessed >= enough:
             self._fall_silent()
             return
         self._guess(_STEP)
@@ -425,6 +428,7 @@ class Playout:
             del pcm[: self._position - packet.media]
             self._seam = True
         self._comfort = len(packet.payload) <= 2
+        self._quiet = self._is_quiet(pcm)
         excess = self._excess()
         self._position = packet.media + packet.samples
         self._append(pcm)
@@ -445,7 +449,7 @@ class Playout:
     def _fit(self, excess: int) -> None:
         """Bring the delay nearer to the target: in a pause by as much as is off, in speech by whole periods."""
         before = len(self._out)
-        if self._quiet():
+        if self._quiet:
             fit = (
                 stretch.cut(self._out, excess) if excess > 0 else stretch.lengthen(self._out, min(-excess, before // 2))
             )
@@ -468,8 +472,8 @@ class Playout:
         lag, alike = stretch.period(self._out)
         return stretch.lengthen(self._out, lag) if alike >= stretch.ALIKE else self._out
 
-    def _quiet(self) -> bool:
-        loudest = stretch.peak(self._out)
+    def _is_quiet(self, pcm: Pcm) -> bool:
+        loudest = stretch.peak(pcm)
         self._loud = max(loudest, self._loud - self._loud // 64)
         return loudest < max(AUDIBLE, self._loud // _QUIET)
 

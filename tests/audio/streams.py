@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import random
 from array import array
@@ -36,6 +37,19 @@ def babble() -> bytes:
         syllable = 0.25 + 0.75 * max(0.0, math.sin(2 * math.pi * 3 * t)) ** 0.5
         out.append(int(3500 * syllable * sum(math.sin(k * phase) / k for k in range(1, 10))))
     return out.tobytes()
+
+
+@cache
+def discontinuous(talk: int, pause: int) -> tuple[bytes, ...]:
+    """Talk, a pause, talk, from an encoder with DTX: in the pause most packets are of one or two bytes, not sent."""
+    library, _ = opus._libopus()
+    encoder = opus.make_encoder()
+    assert library is not None
+    assert isinstance(encoder, opus._LibopusEncoder)
+    library.opus_encoder_ctl(encoder._state, 4016, ctypes.c_int(1))  # OPUS_SET_DTX
+    voice = babble() * (talk * 960 // 48_000 + 1)
+    frames = [voice[1920 * i :][:1920] for i in range(talk)]
+    return tuple(encoder.encode(pcm) for pcm in (*frames, *[bytes(1920)] * pause, *frames))
 
 
 @cache

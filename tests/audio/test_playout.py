@@ -14,7 +14,7 @@ from rtcli.audio import opus
 from rtcli.audio.playout import Playout
 from rtcli.transport.base import RtpPacket
 
-from .streams import packet, play, sent, silent, voiced
+from .streams import discontinuous, packet, play, sent, silent, voiced
 
 
 PAYLOADS = st.one_of(st.sampled_from(voiced(40)), st.binary(max_size=60))
@@ -147,6 +147,19 @@ def test_a_pause_of_the_remote_leaves_the_delay_as_it_was(resumed: int) -> None:
     before = play(sent(voiced(300)), until=5.9).delay()
     assert run.delay() <= before + 0.02
     assert run.playout.stats().concealed_ms <= 250
+
+
+def test_discontinuous_transmission_is_no_loss_and_the_speech_after_it_is_in_time() -> None:
+    payloads = discontinuous(150, 100)
+    assert sum(len(payload) <= 2 for payload in payloads) > 60
+    stream = [(at, rtp) for at, rtp in sent(payloads) if len(rtp.payload) > 2]
+    run = play(stream, until=7.9)
+    assert run.playout.stats().concealed_ms <= 130
+    assert rms(run.sound(3.4, 5.0)) < 50
+    begun = run.playout.first_sound_after(4.0)
+    assert begun is not None
+    assert 5.0 < begun < 5.1
+    assert run.delay() <= 0.05
 
 
 def test_a_stall_of_the_machine_is_forgotten_within_seconds() -> None:

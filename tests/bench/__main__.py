@@ -1,7 +1,6 @@
 """rtcli's playout, plain aiortc and libwebrtc on the same packets, in one run: `python -m tests.bench [ROW ...]`.
 
     --fec on|off|both     whether the sender's Opus carries in-band FEC (default both)
-    --rounds N            how often the speech is sent in each row (default 1)
     --json FILE           the figures for a machine
 
 A row of ten sentences takes about a minute. Needs the extra `sandbox` (voice and recogniser) and the package `wrtc`.
@@ -21,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from .cpu import SECONDS, partner, subject
 from .measure import Line, mouth_to_ear, quantile
 from .network import Network, relay
 from .peers import Heard, frame_end, receive, sender
@@ -125,6 +125,27 @@ def measured(network: Network, *, fec: bool) -> dict[str, Figures]:
     return figures
 
 
+def cpu() -> dict[str, float]:
+    """Percent of a core that a call of each costs, both at the same time."""
+    said = speech()
+    payloads = packets(said.pcm, fec=True)
+    pipes = {}
+    for kind in ("rtcli", "aiortc"):
+        ours, _ = _process(subject, kind, said.pcm)
+        theirs, _ = _process(partner, payloads)
+        theirs.send(ours.recv())
+        ours.send(theirs.recv())
+        pipes[kind] = (ours, theirs)
+    time.sleep(SECONDS + 3.0)
+    shares = {}
+    for kind, (ours, _) in pipes.items():
+        ours.send(("stop",))
+        shares[kind] = 100 * ours.recv()
+    for _, theirs in pipes.values():
+        theirs.send(("stop",))
+    return shares
+
+
 def _process(target: Any, *arguments: Any) -> tuple[Connection, Any]:
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=target, args=(theirs, *arguments), daemon=True)
@@ -171,25 +192,35 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of: {', '.join(ROWS)}")
     parser.add_argument("--fec", choices=("on", "off", "both"), default="both")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--cpu", action="store_true", help="measure the CPU of a call, as a run of all rows does")
     parser.add_argument("-v", action="store_true", help="also what each receiver says of itself")
     chosen = parser.parse_args()
     unknown = set(chosen.rows) - set(ROWS)
     if unknown:
         parser.error(f"no row {', '.join(sorted(unknown))}")
-    kept: dict[str, dict[str, Any]] = {}
-    for fec in {"on": (True,), "off": (False,), "both": (True, False)}[chosen.fec]:
-        sys.stdout.write(f"\nwith{'' if fec else 'out'} in-band FEC, milliseconds mouth-to-ear\n\n{HEAD}\n")
-        sys.stdout.write("|" + " --- |" * (len(LANES) + 2) + "\n")
-        for row in chosen.rows or ROWS:
-            figures = measured(ROWS[row], fec=fec)
-            kept[f"{row}{'' if fec else ', no FEC'}"] = {name: asdict(f) for name, f in figures.items()}
-            sys.stdout.write(shown(row, figures) + "\n")
-            if chosen.v:
-                for name, f in figures.items():
-                    sys.stdout.write(f"    {name}: cpu {f.cpu:.1f} %, {f.found} pieces, {f.facts}\n")
-            sys.stdout.flush()
+    kept: dict[str, Any] = {}
+    rows = chosen.rows or ([] if chosen.cpu else list(ROWS))
+    for fec in {"on": (True,), "off": (False,), "both": (True, False)}[chosen.fec] if rows else ():
+        table(rows, kept, fec=fec, verbose=chosen.v)
+    if chosen.cpu or not chosen.rows:
+        kept["cpu"] = cpu()
+        shares = ", ".join(f"{kind} {share:.1f} %" for kind, share in kept["cpu"].items())
+        sys.stdout.write(f"\nCPU of a call, both directions, of one core: {shares}\n")
     if chosen.json:
         chosen.json.write_text(json.dumps(kept, indent=1))
+
+
+def table(rows: list[str], kept: dict[str, Any], *, fec: bool, verbose: bool) -> None:
+    """Measure and print the rows; the figures go into `kept`."""
+    sys.stdout.write(f"\nwith{'' if fec else 'out'} in-band FEC, milliseconds mouth-to-ear\n\n{HEAD}\n")
+    sys.stdout.write("|" + " --- |" * (len(LANES) + 2) + "\n")
+    for row in rows:
+        figures = measured(ROWS[row], fec=fec)
+        kept[f"{row}{'' if fec else ', no FEC'}"] = {name: asdict(f) for name, f in figures.items()}
+        sys.stdout.write(shown(row, figures) + "\n")
+        for name, f in figures.items() if verbose else ():
+            sys.stdout.write(f"    {name}: cpu {f.cpu:.1f} %, {f.found} pieces, {f.facts}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
