@@ -12,6 +12,7 @@ import typer
 from rtcli.commands import auth, config
 from rtcli.commands.sandbox import sandbox
 from rtcli.commands.talk import talk
+from rtcli.commands.token import token
 from rtcli.errors import RtcliError
 
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(talk)
+app.command()(token)
 app.command()(sandbox)
 app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")
@@ -54,17 +56,28 @@ def main() -> NoReturn:
     try:
         status = app(prog_name="rtcli", standalone_mode=False)
     except typer.TyperException as error:
-        _say(f"{error.format_message()} (see `{_command(error)} --help`)")
-        status = error.exit_code
+        status = _report_usage(error)
     except RtcliError as error:
         status = _report(error)
     except typer.Abort:
         status = 130
+    except SystemExit as end:
+        # Typer ends so when standard output is a pipe that nobody reads any more: that is no failure.
+        status = 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else end.code
     except Exception as error:
         if {"-vv", "-vvv"} & set(sys.argv):
             raise
         status = _report(error)
     _leave(status if isinstance(status, int) else 0)
+
+
+def _report_usage(error: typer.TyperException) -> int:
+    message = error.format_message()
+    if "\n" in message:  # the whole help, for a group without a command
+        typer.echo(message, err=True)
+    else:
+        _say(f"{message} (see `{_command(error)} --help`)")
+    return error.exit_code
 
 
 def _report(error: Exception) -> int:

@@ -18,7 +18,16 @@ MOST_NAMED = 5
 LONGEST = 1 << 20
 """Bytes of instructions read from a file."""
 
-_HEARING = ("vad", "eagerness", "vad_threshold", "vad_silence_ms", "interrupt", "noise_reduction", "transcribe")
+_HEARING = (
+    "vad",
+    "eagerness",
+    "vad_threshold",
+    "vad_silence_ms",
+    "interrupt",
+    "noise_reduction",
+    "transcribe",
+    "language",
+)
 _SPEAKING = ("model", "voice", "instructions", "text")
 """What only a conversation has."""
 
@@ -63,6 +72,12 @@ def changes_for(settings: Settings, wish: SessionWish = NO_WISH) -> JsonObject |
     return _checked(changes, wish)
 
 
+def speaks_of_session(settings: Settings, wish: SessionWish = NO_WISH) -> bool:
+    """Whether the command line asks anything of the session."""
+    flags = any(settings.origin(name) == "flag" for name in (*_HEARING, *_SPEAKING))
+    return flags or wish.transcription or wish.whole is not None or bool(wish.overrides)
+
+
 def _options(settings: Settings, wish: SessionWish) -> SessionOptions:
     return SessionOptions(**_options_given(settings, wish))
 
@@ -79,7 +94,7 @@ def _options_given(settings: Settings, wish: SessionWish) -> dict[str, Any]:
         "overrides": wish.overrides,
     }
     kind = SessionOptions(**chosen).kind
-    for name in (*_HEARING, "language", *_SPEAKING):
+    for name in (*_HEARING, *_SPEAKING):
         aside = wish.whole is not None or (kind == "transcription" and name in _SPEAKING)
         if settings.origin(name) == "flag" or (settings.given(name) and not aside):
             chosen[name] = getattr(settings, name)

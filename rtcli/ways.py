@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtcli import wiring
-from rtcli.errors import AuthError
+from rtcli.errors import AuthError, UsageError
 from rtcli.protocol.hosts import host_of
-from rtcli.sessions import NO_WISH, SessionWish, changes_for, session_for
+from rtcli.sessions import NO_WISH, SessionWish, changes_for, session_for, speaks_of_session
 from rtcli.settings import Settings
 
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rtcli.keys import FoundKey
     from rtcli.protocol.codec import JsonObject
     from rtcli.protocol.conversation import Plan
-    from rtcli.protocol.rest import Endpoint
+    from rtcli.protocol.rest import ClientSecret, Endpoint, HttpRequest
     from rtcli.protocol.secret import Secret
     from rtcli.transport.http import Http
     from rtcli.wiring import Sound
@@ -149,6 +149,34 @@ async def _service_way(settings: Settings, http: Http, wish: SessionWish) -> Way
         return WayIn(EphemeralKey(http, there, key, session), settings.base_url, described, filtered=filtered)
     signalling = ReadyKey(http, there, key, model=model)
     return WayIn(signalling, settings.base_url, described, update=session, filtered=filtered)
+
+
+async def mint(settings: Settings, wish: SessionWish = NO_WISH, *, expires_after: int | None = None) -> ClientSecret:
+    """An ephemeral key, from the service or from an app server. `expires_after`: seconds.
+
+    Raises UsageError where there is none to be had, or where the server alone decides what was asked for.
+    """
+    from rtcli.protocol import rest
+
+    async with wiring.http_client(settings) as http:
+        if settings.server:
+            if expires_after is not None or speaks_of_session(settings, wish):
+                raise UsageError(f"{host_of(settings.server)} decides what its keys are for and how long they live")
+            request = rest.server_token_request(settings.server, _headers(settings))
+        else:
+            request = await asyncio.to_thread(_mint_request, settings, wish, expires_after)
+        return rest.parse_client_secret(await http.ask(request))
+
+
+def _mint_request(settings: Settings, wish: SessionWish, expires_after: int | None) -> HttpRequest:
+    from rtcli.protocol.rest import client_secret_request
+
+    there = endpoint(settings)
+    if not there.dialect.mints:
+        raise UsageError(f"a service of the dialect {settings.dialect} mints no keys")
+    session = session_for(settings, wish)
+    found = _api_key(settings)
+    return client_secret_request(there, found.secret if found else None, session, expires_after=expires_after)
 
 
 def endpoint(settings: Settings) -> Endpoint:
