@@ -25,6 +25,7 @@ from typing import Protocol
 from rtcli.audio.base import Microphone, Speaker
 from rtcli.errors import CallLost, ConnectError, DeviceError, EventTooLarge, RtcliError
 from rtcli.errors import Step as ConnectStep
+from rtcli.measures import Downlink, Measures, Uplink
 from rtcli.protocol import retry, server_events
 from rtcli.protocol.codec import JsonObject, text_of
 from rtcli.protocol.conversation import Conversation, Plan, Step
@@ -34,7 +35,6 @@ from rtcli.protocol.intents import (
     Intent,
     MicrophoneEnded,
     OpenMicrophone,
-    Quiet,
     ResumeSpeaker,
     SetMuted,
     SilenceSpeaker,
@@ -47,7 +47,6 @@ from rtcli.protocol.updates import (
     EventIn,
     EventOut,
     Notice,
-    Refused,
     Update,
     Warned,
 )
@@ -58,8 +57,6 @@ _log = logging.getLogger(__name__)
 
 TICK = 0.1
 """Seconds between two looks at the clock."""
-QUIET = 2.0
-"""Seconds without audible sound after which an unannounced voice is over."""
 DRAIN = 1.0
 """Seconds at most for what has arrived to be heard before a call that ends well is closed."""
 CLOSING = 3.0
@@ -97,26 +94,6 @@ class Signalling(Protocol):
 
 async def _nothing() -> None:
     """There is nothing to prepare."""
-
-
-class Uplink(AudioSource, Protocol):
-    """Lane 1: the microphone's blocks as Opus packets."""
-
-    muted: bool
-
-
-class Downlink(AudioSink, Protocol):
-    """Lane 2: packets in, sound out."""
-
-    def pull(self, samples: int, now: float) -> bytes: ...
-
-    def clear(self, now: float) -> None: ...
-
-    def resume(self) -> None: ...
-
-    @property
-    def last_sound(self) -> float | None:
-        """When the last audible sample was given out; None before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +135,7 @@ class Call:
         self._step: ConnectStep = "call"
         self._finish: Finish | None = None
         self._listening = False
-        self._quiet_told = True
+        self._measures = Measures(parts.uplink, parts.playout, self._tell)
         self.room = threading.Event()
         """Set while the call takes more intents: a pipe that is ahead of the answers waits for it."""
         self.room.set()
@@ -295,10 +272,11 @@ class Call:
                 self._tell(Connected(now, self._name, self._call_id))
                 await self._follow(self._conversation.opened(now))
             case Down():
-                self._went_down(inbound)
+                await self._follow(self._conversation.went_down(inbound.reason, now, orderly=inbound.orderly))
             case Tick():
-                self._look_around(now)
-                await self._follow(self._conversation.tick(now))
+                self._look_at_microphone()
+                await self._measures.look(self._peer, listening=self._listening)
+                await self._follow(self._conversation.tick(now, self._parts.playout.last_sound))
             case Exception():
                 raise inbound
             case _:
@@ -308,33 +286,38 @@ class Call:
         event = server_events.decode(data)
         raw = data if isinstance(data, str) else data.decode("utf-8", "replace")
         self._tell(EventIn(now, event, raw))
+        self._measures.received(event, self._conversation.session, now)
         await self._follow(self._conversation.receive(event, now))
-
-    def _went_down(self, down: Down) -> None:
-        """The other side is gone: in order when it said goodbye and nothing was pending."""
-        lost = None if down.orderly and self._conversation.idle else CallLost(down.reason)
-        self._finish = Finish(down.reason, error=lost, drain=True)
 
     async def _follow(self, step: Step) -> None:
         for update in step.updates:
             self._tell(update)
-        for event in step.events:
-            self._send(event)
+        for group in step.events:
+            await self._send_group(group)
         for effect in step.effects:
             await self._perform(effect)
         self._make_room()
 
+    async def _send_group(self, group: tuple[JsonObject, ...]) -> None:
+        """Send events that belong together; when one can not be sent, the rest would mean something else."""
+        for event in group:
+            try:
+                self._send(event)
+            except EventTooLarge as error:
+                unsent = self._conversation.unsent(event["event_id"], error, time.monotonic())
+                await self._follow(unsent)
+                return
+            except CallLost as error:
+                self._finish = self._finish or Finish(str(error), error=error)
+                return
+
     def _send(self, event: JsonObject) -> None:
         raw = text_of(event)
         assert self._peer, "the conversation sends nothing before `Opened`"
-        try:
-            self._peer.send(raw)
-        except EventTooLarge as error:
-            self._tell(Refused(error))
-        except CallLost as error:
-            self._finish = self._finish or Finish(str(error), error=error)
-        else:
-            self._tell(EventOut(time.monotonic(), str(event.get("type", "")), raw))
+        self._peer.send(raw)
+        now = time.monotonic()
+        self._measures.sent(event, now)
+        self._tell(EventOut(now, str(event.get("type", "")), raw))
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
@@ -393,16 +376,12 @@ class Call:
             await asyncio.sleep(TICK)
             self._inbox.put_nowait(Tick())
 
-    def _look_around(self, now: float) -> None:
-        """What no event announces: the end of a file, the end of a voice."""
+    def _look_at_microphone(self) -> None:
+        """No event announces the end of a file."""
         microphone = self._parts.microphone
         if self._listening and microphone is not None and microphone.ended:
             self._listening = False
             self._inbox.put_nowait(MicrophoneEnded())
-        quiet = self._quiet_for(now) > QUIET
-        if quiet and not self._quiet_told:
-            self._inbox.put_nowait(Quiet())
-        self._quiet_told = quiet
 
     def _quiet_for(self, now: float) -> float:
         sounded = self._parts.playout.last_sound

@@ -11,7 +11,9 @@ from typing import Literal
 
 from rtcli.errors import ServiceError
 from rtcli.protocol.codec import JsonObject
+from rtcli.protocol.latency import TurnTimes
 from rtcli.protocol.server_events import Malformed, ServerEvent, Unknown
+from rtcli.protocol.usage import Bill
 
 
 Speaker = Literal["you", "model"]
@@ -97,6 +99,45 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Vitals:
+    """What moves all the time; ten times a second at most, and only when it moved."""
+
+    level: float
+    """Peak of the microphone, 0 to 1, muted or not."""
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How the call's wire and sound are doing, once a second."""
+
+    round_trip: float | None
+    """Seconds."""
+    lost: float | None
+    """Share of the packets of the last second that were lost, 0 to 1."""
+    jitter: float | None
+    """Seconds (RFC 3550)."""
+    playout: JsonObject
+    """The playout's own figures; milliseconds where a name says so."""
+    unsent: int
+    """Bytes of events that wait for the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTimed:
+    """An answer has begun to be heard (or read), and this is how long it took."""
+
+    times: TurnTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the call has used so far."""
+
+    bill: Bill
+
+
+@dataclass(frozen=True, slots=True)
 class ToolWanted:
     """The model called a function and waits for its output."""
 
@@ -150,6 +191,10 @@ Update = (
     | Growing
     | Words
     | Activity
+    | Vitals
+    | Stats
+    | TurnTimed
+    | Spent
     | ToolWanted
     | Warned
     | Refused

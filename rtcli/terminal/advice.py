@@ -13,6 +13,7 @@ from rtcli.errors import (
     ServiceError,
     WaitTimeout,
 )
+from rtcli.keys import KeyringTrouble
 from rtcli.terminal.text import safe
 
 
@@ -29,6 +30,7 @@ _CODES = {
 _KINDS: tuple[tuple[type[RtcliError], str], ...] = (
     (CallLost, "call again"),
     (NetworkError, "check the network, the proxy and --base-url"),
+    (KeyringTrouble, "set OPENAI_API_KEY instead"),
     (AuthError, "give another key: `rtcli auth login`, or OPENAI_API_KEY"),
     (EventTooLarge, "send less at once"),
     (DeviceError, "see `rtcli devices`; --input FILE.wav and --output FILE.wav need no device"),

@@ -11,6 +11,9 @@ milliseconds since the output began; `dir` is `in` from the service, `out` to it
     rtcli.connected  call_id
     rtcli.ready      session
     rtcli.turn       speaker, item_id, text, typed, cut, late
+    rtcli.latency    spoken, response_id, committed, created, announced, word, sound, total (seconds or null)
+    rtcli.usage      tokens, cost and more, of the call so far (`rtcli.protocol.usage.Bill.to_json`)
+    rtcli.stats      round_trip, lost, jitter, playout, unsent; once a second
     rtcli.tool       call_id, name, arguments
     rtcli.warning    code, message; raw (what came, when it was no event)
     rtcli.error      code, message, exit
@@ -19,9 +22,10 @@ milliseconds since the output began; `dir` is `in` from the service, `out` to it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from rtcli.protocol.codec import JsonObject, text_of
 from rtcli.protocol.server_events import Malformed
@@ -32,7 +36,10 @@ from rtcli.protocol.updates import (
     EventOut,
     Ready,
     Refused,
+    Spent,
+    Stats,
     ToolWanted,
+    TurnTimed,
     Update,
     Warned,
     Words,
@@ -97,38 +104,25 @@ def _received(update: EventIn) -> list[Document]:
 
 
 def _own(update: Update) -> JsonObject | None:
-    match update:
-        case Connected():
-            return {"type": "rtcli.connected", "call_id": update.call_id}
-        case Ready():
-            return {"type": "rtcli.ready", "session": update.session}
-        case Words():
-            return {
-                "type": "rtcli.turn",
-                "speaker": update.speaker,
-                "item_id": update.item_id,
-                "text": update.text,
-                "typed": update.typed,
-                "cut": update.cut,
-                "late": update.late,
-            }
-        case ToolWanted():
-            return {
-                "type": "rtcli.tool",
-                "call_id": update.call_id,
-                "name": update.name,
-                "arguments": update.arguments,
-            }
-        case Warned():
-            return {"type": "rtcli.warning", "code": update.code, "message": update.message}
-        case Refused():
-            return error_object(update.error)
-        case Closed():
-            return {"type": "rtcli.closed", "exit": status_of_call(update), "reason": update.reason}
-        case _:
-            return None
+    body = _BODIES.get(type(update))
+    return body(update) if body else None
 
 
 def error_object(error: Exception) -> JsonObject:
     code = getattr(error, "code", None)
     return {"type": "rtcli.error", "code": code, "message": one_line(error), "exit": status_of(error)}
+
+
+_BODIES: dict[type, Callable[[Any], JsonObject]] = {
+    Connected: lambda it: {"type": "rtcli.connected", "call_id": it.call_id},
+    Ready: lambda it: {"type": "rtcli.ready", "session": it.session},
+    Words: lambda it: {"type": "rtcli.turn", **asdict(it)},
+    TurnTimed: lambda it: {"type": "rtcli.latency", **asdict(it.times), "total": it.times.total},
+    Spent: lambda it: {"type": "rtcli.usage", **it.bill.to_json()},
+    Stats: lambda it: {"type": "rtcli.stats", **asdict(it)},
+    ToolWanted: lambda it: {"type": "rtcli.tool", **asdict(it)},
+    Warned: lambda it: {"type": "rtcli.warning", "code": it.code, "message": it.message},
+    Refused: lambda it: error_object(it.error),
+    Closed: lambda it: {"type": "rtcli.closed", "exit": status_of_call(it), "reason": it.reason},
+}
+"""rtcli's own events; updates without one (growing words, levels, notices) are for people alone."""
