@@ -9,12 +9,13 @@ written anew, so that the WebRTC stack parses nothing but what was rendered here
 - a missing `a=mid`, `a=rtcp-mux`, direction, SCTP port or message size (RFC 8841: 64 KiB);
 - candidates that can not be used: TCP, mDNS names, RTCP's component, host names;
 - another payload type for Opus than the one offered, other codecs, sections nobody asked for.
+
+Over 400 lines, because what is read and what is written from it are only safe when they are seen together.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,8 +23,6 @@ from dataclasses import dataclass, field
 from rtcli.protocol.refusal import one_line
 
 
-OPUS_PAYLOAD = 111
-"""What browsers offer for Opus; servers that hard-code a number hard-code this one."""
 DEFAULT_MAX_MESSAGE_SIZE = 65_536
 """Bytes; for a peer that does not say (RFC 8841 section 6)."""
 MAX_BODY = 262_144
@@ -31,17 +30,22 @@ MAX_BODY = 262_144
 MAX_CANDIDATES = 32
 MAX_WORDS = 200
 """Characters quoted from an answer that is no description."""
+MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
-_OPUS_PARAMETERS = "minptime=10;useinbandfec=1"
-_MID_EXTENSION = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _MEDIA_LINE = re.compile(r"([a-z]{1,16}) ([0-9]{1,5})(?:/[0-9]{1,5})? ([A-Za-z/]{1,32}) ([!-~]{1,64}(?: [!-~]{1,64})*)")
 _TOKEN = re.compile(r"[!-~]{1,256}")
 _RTPMAP = re.compile(r"([0-9]{1,3}) opus/48000(?:/2)?", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"([a-z0-9-]{5,8}) ((?:[0-9a-f]{2}:)+[0-9a-f]{2})", re.IGNORECASE)
-_EXTMAP = re.compile(rf"([0-9]{{1,2}})(?:/[a-z]{{8}})? {re.escape(_MID_EXTENSION)}")
+_EXTMAP = re.compile(rf"([0-9]{{1,2}})(?:/[a-z]{{8}})? {re.escape(MID_EXTENSION)}")
 _DYNAMIC_PAYLOADS = range(96, 128)
+_SCANNED = 8192
+"""Characters looked at of what is no description."""
+_SAID = re.compile(
+    r'"(?:message|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,400})|<title[^>]*>([^<]{1,400})', re.IGNORECASE
+)
+_TAG = re.compile(r"<[^>]*>")
 
 
 class BadDescription(ValueError):  # noqa: N818 - reads as what happened
@@ -119,19 +123,6 @@ def read_offer(body: str) -> Description:
     sections = [_Section.offered(session, section) for section in accepted]
     refused = tuple(_refused(i, section) for i, section in enumerate(theirs) if section not in accepted)
     return _description(transport, sections, refused)
-
-
-def publish_offer(text: str) -> str:
-    """Our stack's offer as it goes out: Opus alone, at a browser's payload type, in-band FEC welcome."""
-    return _published(text, OPUS_PAYLOAD)
-
-
-def publish_answer(text: str, offer: Description) -> str:
-    """Our stack's answer as it goes out, the refused sections of the offer at their places."""
-    head, *sections = re.split(r"(?m)^(?=m=)", _published(text, None))
-    for refused in offer.refused:
-        sections.insert(refused.index, _refusal(refused))
-    return head + "".join(sections)
 
 
 # Reading
@@ -397,7 +388,7 @@ class _Section:
             yield "a=rtcp-mux"
             yield from (f"a=rtpmap:{payload} opus/48000/2" for payload in self.payloads)
             if self.extension:
-                yield f"a=extmap:{self.extension} {_MID_EXTENSION}"
+                yield f"a=extmap:{self.extension} {MID_EXTENSION}"
         elif self.legacy:
             yield f"m=application 9 DTLS/SCTP {self.sctp_port}"
             yield f"a=sctpmap:{self.sctp_port} webrtc-datachannel 65535"
@@ -445,76 +436,14 @@ def _description(transport: _Transport, sections: list[_Section], refused: tuple
     )
 
 
-def _published(text: str, payload: int | None) -> str:
-    lines: list[str] = []
-    section, kept = "", ""
-    for line in text.splitlines():
-        if line.startswith("m="):
-            section = line[2:].split()[0]
-            kept = next((match[1] for match in re.finditer(r"(?m)^a=rtpmap:([0-9]+) opus/", text)), "")
-        if section == "audio":
-            lines += _published_audio(line, kept, str(payload or kept))
-        elif _is_wanted(line):
-            lines.append(line)
-    return "\r\n".join(lines) + "\r\n"
-
-
-def _published_audio(line: str, kept: str, payload: str) -> Iterator[str]:
-    if line.startswith("m="):
-        yield f"{' '.join(line.split()[:3])} {payload}"
-    elif line.startswith(f"a=rtpmap:{kept} "):
-        yield f"a=rtpmap:{payload} opus/48000/2"
-        yield f"a=fmtp:{payload} {_OPUS_PARAMETERS}"
-    elif _is_wanted(line):
-        yield line
-
-
-def _is_wanted(line: str) -> bool:
-    """Other codecs go, and digests and extensions that browsers do not send and we do not fill."""
-    if line.startswith("a=extmap:"):
-        return line.endswith(_MID_EXTENSION)
-    return not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=fingerprint:sha-384", "a=fingerprint:sha-512"))
-
-
-def _refusal(refused: Refused) -> str:
-    lines = [f"m={refused.kind} 0 {refused.protocol} {refused.formats}", "c=IN IP4 0.0.0.0", "a=inactive"]
-    lines += [f"a=mid:{refused.mid}"] if refused.mid else []
-    return "\r\n".join(lines) + "\r\n"
-
-
 # What is no description at all
 
 
 def _words(body: str, what: str) -> str:
-    """Why `body` is refused, in its own words where it has some."""
-    text = body[:MAX_BODY].strip("\ufeff \t\r\n")
+    """Why `body` is refused: in the words of the JSON or the page that it is, or its first line."""
+    text = body[:_SCANNED].strip("\ufeff \t\r\n")
     if not text:
         return f"the {what} is empty"
-    said = _json_message(text) or _html_text(text) or text.splitlines()[0]
-    return f"the {what} is no SDP, it says: {one_line(said, MAX_WORDS)}"
-
-
-def _json_message(text: str) -> str | None:
-    """`error.message`, `error`, `message` or `detail`, as the services and the proxies before them have it."""
-    if not text.startswith("{"):
-        return None
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    error = body.get("error")
-    words = error.get("message") if isinstance(error, dict) else error
-    found = (
-        word for word in (words, body.get("message"), body.get("detail")) if isinstance(word, str) and word.strip()
-    )
-    return next(found, None)
-
-
-def _html_text(text: str) -> str | None:
-    """The title of an HTML page, or else the first words that stand outside its tags."""
-    head = text[:8192]
-    if not head.startswith("<"):
-        return None
-    title = re.search(r"<title[^>]*>([^<]+)", head, re.IGNORECASE)
-    outside = title[1] if title else re.sub(r"<[^>]*>", " ", re.sub(r"(?is)<(script|style).*?</\1>", " ", head))
-    return outside.strip() or None
+    found = _SAID.search(text)
+    said = (found[1] or found[2]) if found else _TAG.sub(" ", text).strip().partition("\n")[0]
+    return f"the {what} is no SDP, it says: {one_line(said or text, MAX_WORDS)}"

@@ -17,7 +17,7 @@ import aiortc
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from rtcli.errors import CallLost, ConnectError, EventTooLarge, UsageError
-from rtcli.protocol import sdp
+from rtcli.protocol import sdp, sdp_own
 from rtcli.transport.base import (
     CHANNEL,
     AudioSink,
@@ -121,7 +121,7 @@ class WebRtcPeer:
         self._adopt(self._pc.createDataChannel(CHANNEL))
         self._take_over(transceiver.receiver.transport, Reach.LOOPBACK_FIRST if self._loopback else Reach.NETWORK)
         await self._pc.setLocalDescription(await self._pc.createOffer())
-        self._offer = sdp.publish_offer(self._pc.localDescription.sdp)
+        self._offer = sdp_own.publish_offer(self._pc.localDescription.sdp)
         if "\r\na=candidate:" not in self._offer:
             raise ConnectError("ice", "this machine has no network address")
         return self._offer
@@ -169,7 +169,7 @@ class WebRtcPeer:
         self._take_over(shared.transport, self._reach_back())
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._limit = asyncio.get_running_loop().call_later(ANSWER_LIMIT, self._never_came)
-        return sdp.publish_answer(self._pc.localDescription.sdp, self._remote)
+        return sdp_own.publish_answer(self._pc.localDescription.sdp, self._remote)
 
     def _reach_back(self) -> Reach:
         """Which addresses of ours a peer that called us may use."""
