@@ -9,6 +9,7 @@ speech (`OnnxWrapper` in that package's `utils_vad.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,11 @@ MODEL: Final = Path(__file__).with_name("silero_vad_16k.onnx")
 FRAME: Final = 512
 """Samples at 16 kHz in one judgement."""
 FRAME_MS: Final = 32
+LAG_MS: Final = 32
+"""How long the model goes on hearing speech: its last frame ends 55 ms (median) after the last sound."""
 _CONTEXT: Final = 64
+_STEP: Final = 960
+"""Bytes taken at once (10 ms), so that the events of a long piece are those of its parts."""
 
 
 class Silero:
@@ -64,15 +69,21 @@ class SileroDetector:
 
     def __init__(self, model: Silero, *, threshold: float, silence_ms: int) -> None:
         self._listening = model.listen()
-        self._rules = TurnRules(threshold=threshold, silence_ms=silence_ms, frame_ms=FRAME_MS)
+        self._rules = TurnRules(threshold=threshold, silence_ms=silence_ms, frame_ms=FRAME_MS, lag_ms=LAG_MS)
         self._down = Downsampler()
         self._waiting = np.zeros(0, np.float32)
+        self._heard = 0
 
     def feed(self, pcm: bytes) -> list[VoiceActivity]:
-        self._waiting = np.concatenate((self._waiting, self._down.feed(pcm)))
-        happened = []
+        return [event for at in range(0, len(pcm), _STEP) for event in self._step(pcm[at : at + _STEP])]
+
+    def _step(self, pcm: bytes) -> Iterator[VoiceActivity]:
+        new = self._down.feed(pcm)
+        self._heard += len(new)
+        self._waiting = np.concatenate((self._waiting, new))
         while len(self._waiting) >= FRAME:
             frame, self._waiting = self._waiting[:FRAME], self._waiting[FRAME:]
             if event := self._rules.push(self._listening.score(frame)):
-                happened.append(event)
-        return happened
+                yield event
+        if event := self._rules.wait(self._heard * 1000 // EAR_RATE):
+            yield event

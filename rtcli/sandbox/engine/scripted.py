@@ -80,18 +80,21 @@ _FRAME_MS: Final = 20
 _FRAME_BYTES: Final = RATE * _FRAME_MS // 1000 * 2
 _THIN: Final = 3
 """Only every third sample is looked at: the level is the same, the work a third."""
+_SMOOTH: Final = 5
+"""Frames whose middle level counts: a key stroke is not longer than two and must neither begin nor prolong a turn."""
 _SILENT_DB: Final = -70.0
-_FIRST_FLOOR_DB: Final = -60.0
-"""dBFS; a file may begin in the middle of a word, so the first frames are not taken for noise."""
+_FIRST_FLOOR_DB: Final = -40.0
+"""The first frame is the first floor, but not above this: a file may begin in the middle of a word."""
 _RISE_DB: Final = 0.1
-"""A frame: the floor follows a new noise by 5 dB a second, slower than any word is long."""
+_RISE_IN_SPEECH_DB: Final = 0.04
+"""A frame: the floor follows a new noise by 5 dB a second; by 2 while it may be speech, and no word is that long."""
 _FALL_DB: Final = 3.0
 """A frame: two frames between words bring the floor back."""
-_LEAST_DB: Final = -50.0
+_LEAST_DB: Final = -55.0
 """dBFS below which nothing is speech, however quiet the room."""
 _MARGIN_DB: Final = 9.0
 """Above the floor, at half the score."""
-_SLOPE_DB: Final = 20.0
+_SLOPE_DB: Final = 40.0
 """From a score of 0 to a score of 1."""
 
 
@@ -101,21 +104,33 @@ class LevelDetector:
     def __init__(self, *, threshold: float, silence_ms: int) -> None:
         self._rules = TurnRules(threshold=threshold, silence_ms=silence_ms, frame_ms=_FRAME_MS)
         self._waiting = bytearray()
-        self._floor = _FIRST_FLOOR_DB
+        self._levels = deque([_SILENT_DB] * (_SMOOTH // 2), maxlen=_SMOOTH)
+        self._floor: float | None = None
+        self._heard_ms = 0
 
     def feed(self, pcm: bytes) -> list[VoiceActivity]:
         self._waiting += pcm
-        happened = []
-        for at in range(0, len(self._waiting) - _FRAME_BYTES + 1, _FRAME_BYTES):
-            level = _level(bytes(self._waiting[at : at + _FRAME_BYTES]))
-            if event := self._rules.push(self._score(level)):
-                happened.append(event)
-        del self._waiting[: len(self._waiting) // _FRAME_BYTES * _FRAME_BYTES]
-        return happened
+        whole = len(self._waiting) // _FRAME_BYTES * _FRAME_BYTES
+        frames = bytes(self._waiting[:whole])
+        del self._waiting[:whole]
+        return [event for at in range(0, whole, _FRAME_BYTES) for event in self._step(frames[at : at + _FRAME_BYTES])]
+
+    def _step(self, frame: bytes) -> Iterator[VoiceActivity]:
+        self._levels.append(_level(frame))
+        if len(self._levels) < _SMOOTH:
+            return
+        self._heard_ms += _FRAME_MS
+        if event := self._rules.push(self._score(sorted(self._levels)[_SMOOTH // 2])):
+            yield event
+        if event := self._rules.wait(self._heard_ms):
+            yield event
 
     def _score(self, level: float) -> float:
         """How far the level stands out of the noise, 0 to 1."""
-        self._floor += min(max(level - self._floor, -_FALL_DB), _RISE_DB)
+        if self._floor is None:
+            self._floor = min(level, _FIRST_FLOOR_DB)
+        rise = _RISE_IN_SPEECH_DB if self._rules.speaking else _RISE_DB
+        self._floor += min(max(level - self._floor, -_FALL_DB), rise)
         over = level - max(self._floor + _MARGIN_DB, _LEAST_DB)
         return min(max(0.5 + over / _SLOPE_DB, 0.0), 1.0)
 
