@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rtcli.config_file import printable
 from rtcli.errors import UsageError
 from rtcli.protocol.codec import Json, JsonObject
-from rtcli.protocol.session_config import SessionOptions, build_session, session_changes
+from rtcli.protocol.dialects import DIALECTS
+from rtcli.protocol.session_config import SessionOptions, build_session, merge, session_changes
 from rtcli.settings import Settings
 
 
@@ -51,12 +52,20 @@ NO_WISH = SessionWish()
 
 
 def session_for(settings: Settings, wish: SessionWish = NO_WISH) -> JsonObject:
-    """The session to mint a key with or to open a call with. Raises UsageError for one the service would refuse."""
+    """The session to mint a key with or to open a call with. Raises UsageError for one the service would refuse.
+
+    Where OpenAI's voices and transcribers are unknown it holds the model and what the user said.
+    """
     options = _options(settings, wish)
-    session = build_session(options)
+    session = _bare(options) if DIALECTS[settings.dialect].foreign else build_session(options)
     if wish.prefers_text and options.kind == "realtime" and not settings.given("text"):
         session = {"output_modalities": ["text"], **session}
     return _checked(session, wish)
+
+
+def _bare(options: SessionOptions) -> JsonObject:
+    said = session_changes(replace(options, model=None)) or {"type": options.kind}
+    return merge(said, {"model": options.model}) if options.model else said
 
 
 def changes_for(settings: Settings, wish: SessionWish = NO_WISH) -> JsonObject | None:

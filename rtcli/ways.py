@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from rtcli.keys import FoundKey
     from rtcli.protocol.codec import JsonObject
     from rtcli.protocol.conversation import Plan
-    from rtcli.protocol.rest import ClientSecret, Endpoint, HttpRequest
+    from rtcli.protocol.dialects import Dialect
+    from rtcli.protocol.rest import ClientSecret, Endpoint
     from rtcli.protocol.secret import Secret
     from rtcli.transport.http import Http
     from rtcli.wiring import Sound
@@ -43,24 +44,26 @@ class WayIn:
     """Where the offer goes."""
     described: str
     """A fragment for people."""
+    dialect: Dialect
+    """Of the events on the channel."""
     update: JsonObject | None = None
     """The session, where it can only follow as an event."""
-    filtered: bool = False
     notices: tuple[str, ...] = ()
 
 
 @asynccontextmanager
 async def way_in(
-    settings: Settings, *, sandbox: bool, ready_key: Secret | None = None, wish: SessionWish = NO_WISH
+    settings: Settings, *, sandbox: bool, ready_key: FoundKey | None = None, wish: SessionWish = NO_WISH
 ) -> AsyncIterator[WayIn]:
     """The way the settings ask for; what stands behind it is closed on leaving. Raises UsageError, AuthError."""
+    ready_key = _one_way(settings, sandbox=sandbox, ready_key=ready_key)
     http = wiring.http_client(settings)
     try:
         if sandbox:
             async with _sandbox_way(settings, http, wish) as way:
                 yield way
         elif ready_key:
-            yield _ready_key_way(settings, http, ready_key, wish)
+            yield _ready_key_way(settings, http, ready_key.secret, wish)
         elif settings.server:
             yield _server_way(settings, http, settings.server, wish)
         else:
@@ -69,40 +72,77 @@ async def way_in(
         await http.close()
 
 
-def ready_key(*, from_stdin: bool) -> Secret | None:
-    """An ephemeral key that somebody else minted: one line of standard input, or RTCLI_EPHEMERAL_KEY."""
-    from rtcli.keys import checked
+def ready_key(*, from_stdin: bool) -> FoundKey | None:
+    """An ephemeral key that somebody else minted: one line of standard input, or RTCLI_EPHEMERAL_KEY.
+
+    Raises AuthError when there is none or it can not be one, UsageError when it would be typed for all to see.
+    """
+    from rtcli.keys import FoundKey, checked
 
     if from_stdin:
+        if wiring.stdin_is_terminal():
+            raise UsageError("--token-stdin reads a pipe, and standard input is a terminal")
         text = "" if sys.stdin is None else sys.stdin.readline(_MAX_KEY)
         if not text.strip():
             raise AuthError("standard input holds no key")
-        return checked(text, "standard input")
-    text = os.environ.get("RTCLI_EPHEMERAL_KEY", "")
-    return checked(text, "RTCLI_EPHEMERAL_KEY") if text.strip() else None
+        return FoundKey(checked(text, _STDIN), _STDIN)
+    text = os.environ.get(_VARIABLE, "")
+    return FoundKey(checked(text, _VARIABLE), _VARIABLE) if text.strip() else None
 
 
 _MAX_KEY = 65_536
 """Characters; a gateway's key may be a long encrypted blob."""
+_STDIN = "standard input"
+_VARIABLE = "RTCLI_EPHEMERAL_KEY"
+_OTHER_WAYS = {"direct": "--direct", "server": "--server"}
+_OTHER_SERVICES = {"base_url": "--base-url", "dialect": "--dialect"}
+
+
+def _one_way(settings: Settings, *, sandbox: bool, ready_key: FoundKey | None) -> FoundKey | None:
+    """The ready key, if it is what counts: the command line wins against the environment, that against the file.
+
+    Raises UsageError when two ways are asked for in the same place.
+    """
+
+    def refuse(way: str, others: dict[str, str]) -> None:
+        named = [option for name, option in others.items() if settings.origin(name) == "flag"]
+        if named:
+            raise UsageError(f"{way} and {named[0]} exclude one another")
+
+    piped = ready_key is not None and ready_key.origin == _STDIN
+    if sandbox:
+        refuse("--sandbox", _OTHER_WAYS | _OTHER_SERVICES)
+        if piped:
+            raise UsageError("--sandbox and --token-stdin exclude one another")
+        return None
+    if piped:
+        refuse("--token-stdin", _OTHER_WAYS)
+        return ready_key
+    origins = {settings.origin(name) for name in _OTHER_WAYS}
+    variables = sorted(origin for origin in origins if origin.startswith("RTCLI_"))
+    if ready_key is not None and "flag" not in origins and variables:
+        raise UsageError(f"{_VARIABLE} and {variables[0]} exclude one another")
+    return None if "flag" in origins else ready_key
 
 
 @asynccontextmanager
 async def _sandbox_way(settings: Settings, http: Http, wish: SessionWish) -> AsyncIterator[WayIn]:
     """The default way against the stand-in in this process, which never sees a real key."""
     from rtcli.keys import PLACEHOLDER
+    from rtcli.protocol.dialects import OPENAI
     from rtcli.protocol.rest import Endpoint
     from rtcli.sandbox.loopback import raise_loopback
     from rtcli.transport.signalling import EphemeralKey
 
     raised = raise_loopback()
-    session = session_for(settings, wish)
-    made = await asyncio.to_thread(wiring.make_engine, None)
+    session = session_for(replace(settings, dialect=OPENAI.name), wish)
+    made, _ = await asyncio.gather(asyncio.to_thread(wiring.make_engine, None), wiring.load_webrtc())
     server = wiring.sandbox_server(made.engine)
     try:
         url = await asyncio.to_thread(server.start)
         notices = tuple(notice for notice in (raised, made.notice) if notice)
         signalling = EphemeralKey(http, Endpoint(url), PLACEHOLDER, session)
-        yield WayIn(signalling, url, f"sandbox, {made.engine.name} (English only)", notices=notices)
+        yield WayIn(signalling, url, f"sandbox, {made.engine.name} (English only)", OPENAI, notices=notices)
     finally:
         await asyncio.to_thread(server.stop)
         made.engine.close()
@@ -112,43 +152,67 @@ def _ready_key_way(settings: Settings, http: Http, key: Secret, wish: SessionWis
     from rtcli.keys import refuse_plain_http
     from rtcli.transport.signalling import ReadyKey
 
+    there = _minting(settings)
     refuse_plain_http(settings.base_url)
     described = f"{host_of(settings.base_url)}, ready key"
-    signalling = ReadyKey(http, endpoint(settings), key)
-    return WayIn(
-        signalling, settings.base_url, described, update=changes_for(settings, wish), filtered=_filtered(settings)
-    )
+    update = changes_for(settings, wish)
+    return WayIn(ReadyKey(http, there, key), settings.base_url, described, there.dialect, update)
 
 
 def _server_way(settings: Settings, http: Http, server: str, wish: SessionWish) -> WayIn:
+    from rtcli.keys import refuse_plain_http
     from rtcli.transport.signalling import ServerSession, ServerToken
 
-    headers = _headers(settings)
-    if settings.server_mode == "token":
-        token = ServerToken(http, server, endpoint(settings), headers)
-        described = f"{host_of(server)} for the key, {host_of(settings.base_url)}"
-        return WayIn(
-            token, settings.base_url, described, update=changes_for(settings, wish), filtered=_filtered(settings)
-        )
-    return WayIn(ServerSession(http, server, headers), server, host_of(server), update=changes_for(settings, wish))
+    headers, update = _headers(settings), changes_for(settings, wish)
+    if settings.server_mode != "token":
+        dialect = endpoint(settings).dialect
+        return WayIn(ServerSession(http, server, headers), server, host_of(server), dialect, update)
+    there = _minting(settings)
+    for url in (server, settings.base_url):
+        refuse_plain_http(url)
+    described = f"{host_of(server)} for the key, {host_of(settings.base_url)}"
+    return WayIn(ServerToken(http, server, there, headers), settings.base_url, described, there.dialect, update)
 
 
 async def _service_way(settings: Settings, http: Http, wish: SessionWish) -> WayIn:
-    from rtcli.transport.signalling import Direct, EphemeralKey, ReadyKey
+    from rtcli.keys import refuse_plain_http
+    from rtcli.transport.signalling import Direct, EphemeralKey
 
-    there = endpoint(settings)
-    found = await asyncio.to_thread(_api_key, settings)
-    key = found.secret if found else None
     session = session_for(settings, wish)
+    there = endpoint(settings)
+    if not there.dialect.mints:
+        return await _keyless_way(settings, http, there, session)
+    if not settings.direct:
+        refuse_plain_http(settings.base_url)
+    there, key = await _with_key(settings)
+    signalling = (Direct if settings.direct else EphemeralKey)(http, there, key, session)
     model = session.get("model", settings.model)
     described = f"{host_of(settings.base_url)}, {model}"
-    filtered = _filtered(settings)
-    if settings.direct and there.dialect.multipart:
-        return WayIn(Direct(http, there, key, session), settings.base_url, described, filtered=filtered)
-    if there.dialect.mints:
-        return WayIn(EphemeralKey(http, there, key, session), settings.base_url, described, filtered=filtered)
-    signalling = ReadyKey(http, there, key, model=model)
-    return WayIn(signalling, settings.base_url, described, update=session, filtered=filtered)
+    return WayIn(signalling, settings.base_url, described, there.dialect, notices=_unwritten(there.dialect, session))
+
+
+async def _keyless_way(settings: Settings, http: Http, there: Endpoint, session: JsonObject) -> WayIn:
+    """A service without ephemeral keys: the offer goes with the API key, if any, and the session follows it."""
+    from rtcli.transport.signalling import ReadyKey
+
+    if settings.origin("model") == "flag" and not there.dialect.names_model:
+        raise UsageError(f"--model can not be chosen here: in the dialect {there.dialect.name} the server has its own")
+    model = session.get("model", settings.model) if there.dialect.names_model else None
+    described = ", ".join(filter(None, (host_of(settings.base_url), model)))
+    said = {name: value for name, value in session.items() if name != "model"}
+    there, key = await _with_key(settings)
+    update = said if said.keys() - {"type"} else None
+    return WayIn(ReadyKey(http, there, key, model), settings.base_url, described, there.dialect, update)
+
+
+def _unwritten(dialect: Dialect, session: JsonObject) -> tuple[str, ...]:
+    """What a user of Azure should know who speaks and sees only the answers."""
+    from rtcli.protocol.session_config import value_at
+
+    silent = session.get("output_modalities") == ["text"] or value_at(session, "audio.input.transcription")
+    if not dialect.foreign or silent:
+        return ()
+    return ("what you say will not be written down: --transcribe names the deployment that does it",)
 
 
 async def mint(settings: Settings, wish: SessionWish = NO_WISH, *, expires_after: int | None = None) -> ClientSecret:
@@ -156,27 +220,47 @@ async def mint(settings: Settings, wish: SessionWish = NO_WISH, *, expires_after
 
     Raises UsageError where there is none to be had, or where the server alone decides what was asked for.
     """
+    from rtcli.keys import refuse_plain_http
     from rtcli.protocol import rest
 
+    refuse_plain_http(settings.server or settings.base_url)
     async with wiring.http_client(settings) as http:
         if settings.server:
             if expires_after is not None or speaks_of_session(settings, wish):
                 raise UsageError(f"{host_of(settings.server)} decides what its keys are for and how long they live")
             request = rest.server_token_request(settings.server, _headers(settings))
         else:
-            request = await asyncio.to_thread(_mint_request, settings, wish, expires_after)
+            _minting(settings)
+            session = session_for(settings, wish)
+            there, key = await _with_key(settings)
+            request = rest.client_secret_request(there, key, session, expires_after=expires_after)
         return rest.parse_client_secret(await http.ask(request))
 
 
-def _mint_request(settings: Settings, wish: SessionWish, expires_after: int | None) -> HttpRequest:
-    from rtcli.protocol.rest import client_secret_request
-
+def _minting(settings: Settings) -> Endpoint:
+    """The service, if it has ephemeral keys. Raises UsageError."""
     there = endpoint(settings)
     if not there.dialect.mints:
-        raise UsageError(f"a service of the dialect {settings.dialect} mints no keys")
-    session = session_for(settings, wish)
-    found = _api_key(settings)
-    return client_secret_request(there, found.secret if found else None, session, expires_after=expires_after)
+        raise UsageError(f"a service of the dialect {there.dialect.name} mints no keys")
+    return there
+
+
+async def _with_key(settings: Settings) -> tuple[Endpoint, Secret | None]:
+    """The service and the API key for it. Raises AuthError, UsageError."""
+    from rtcli.keys import PLACEHOLDER, key_for
+
+    there = endpoint(settings)
+    found = await asyncio.to_thread(
+        key_for,
+        settings.base_url,
+        settings.dialect,
+        environ=os.environ,
+        profile=settings.profile,
+        has_terminal=wiring.stdin_is_terminal(),
+    )
+    if found is None or found.secret == PLACEHOLDER:
+        there = replace(there, organization=None, project=None)  # they go along with a standard key
+    return there, found.secret if found else None
 
 
 def endpoint(settings: Settings) -> Endpoint:
@@ -196,31 +280,18 @@ def endpoint(settings: Settings) -> Endpoint:
 
 
 def _headers(settings: Settings) -> dict[str, str | Secret]:
-    return {name: value.reveal(os.environ) for name, value in settings.headers.items()}
-
-
-def _api_key(settings: Settings) -> FoundKey | None:
-    from rtcli.keys import key_for
-
-    return key_for(
-        settings.base_url,
-        settings.dialect,
-        environ=os.environ,
-        profile=settings.profile,
-        has_terminal=wiring.stdin_is_terminal(),
-    )
-
-
-def _filtered(settings: Settings) -> bool:
-    from rtcli.protocol.dialects import DIALECTS
-
-    return DIALECTS[settings.dialect].only is not None
+    """The user's own; only what may be seen of them anyway is no secret."""
+    revealed = {name: (str(value), value.reveal(os.environ)) for name, value in settings.headers.items()}
+    return {name: shown if shown == value.reveal() else value for name, (shown, value) in revealed.items()}
 
 
 def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:
     from rtcli.call import Call
 
-    plan = replace(plan, update=way.update, filtered=way.filtered)
-    return Call(
-        wiring.call_parts(way.signalling, way.url, sound, settings), plan, connect_timeout=settings.connect_timeout
-    )
+    parts = wiring.call_parts(way.signalling, way.url, sound, settings)
+    if way.dialect.beta:
+        from rtcli.transport.speaches import speaking_speaches
+
+        parts = replace(parts, peer=speaking_speaches(parts.peer))
+    plan = replace(plan, update=way.update, filtered=way.dialect.only is not None)
+    return Call(parts, plan, connect_timeout=settings.connect_timeout)

@@ -76,12 +76,13 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
     from rtcli.audio.playout import Playout
     from rtcli.audio.uplink import Uplink
     from rtcli.call import Parts
-    from rtcli.transport.webrtc import WebRtcPeer
 
     loopback = is_loopback(host_of(url))
     servers = [_ice_server(server) for server in settings.ice_servers]
 
     def make_peer(source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer:
+        from rtcli.transport.webrtc import WebRtcPeer
+
         return WebRtcPeer(source=source, sink=sink, deliver=deliver, ice_servers=servers, loopback=loopback)
 
     return Parts(
@@ -93,7 +94,16 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
         microphone=sound.microphone,
         microphone_asked=sound.microphone_asked,
         speaker_asked=sound.speaker_asked,
+        prepare=load_webrtc,
     )
+
+
+async def load_webrtc() -> None:
+    """Load aiortc beside the loop: it takes 0.3 s, in which a key can come."""
+    import asyncio
+    from importlib import import_module
+
+    await asyncio.to_thread(import_module, "rtcli.transport.webrtc")
 
 
 def _ice_server(server: IceSetting) -> IceServer:

@@ -30,6 +30,13 @@ class Dialect:
     """Patterns of the event types its channel is sure to carry; None: all."""
     beta: bool = False
     """Event names of before 2025-08, in base64 fragments (`full_message`, `partial_message`)."""
+    foreign: bool = False
+    """OpenAI's voices and transcribers are unknown there, or have other names: no default of ours is sent."""
+
+    @property
+    def names_model(self) -> bool:
+        """Whether a call can say which model it wants."""
+        return self.mints or self.model_in_query or self.call_body == "json"
 
     def carries(self, event_type: str) -> bool:
         """Whether one may wait for an event of this type."""
@@ -41,6 +48,8 @@ OPENAI = Dialect("openai")
 AZURE = Dialect(
     "azure",
     key_header="api-key",
+    # A transcriber is named by its deployment, as the model is; the documented voices lack our default.
+    foreign=True,
     # With `webrtcfilter=on`, which an administrator of the app server may set, nothing else arrives:
     # no session.created, no error, no response.created or .done, no output_audio_buffer.cleared.
     only=(
@@ -56,10 +65,10 @@ AZURE = Dialect(
 )
 """Azure OpenAI, base URL `https://NAME.openai.azure.com/openai/v1`; the model is the name of the deployment."""
 
-SDP = Dialect("sdp", mints=False, multipart=False, hangup="DELETE")
+SDP = Dialect("sdp", mints=False, multipart=False, hangup="DELETE", foreign=True)
 """A server that takes an offer and nothing else (huggingface/speech-to-speech)."""
 
-LOCALAI = Dialect("localai", mints=False, multipart=False, call_body="json", hangup=None)
+LOCALAI = Dialect("localai", mints=False, multipart=False, call_body="json", hangup=None, foreign=True)
 
 SPEACHES = Dialect(
     "speaches",
@@ -69,6 +78,7 @@ SPEACHES = Dialect(
     model_in_query=True,
     hangup=None,
     beta=True,
+    foreign=True,
 )
 
 DIALECTS: dict[str, Dialect] = {d.name: d for d in (OPENAI, AZURE, SDP, LOCALAI, SPEACHES)}
