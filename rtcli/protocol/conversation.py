@@ -4,18 +4,24 @@ Rules of this file:
 1. Everything that decides what happens in a call lives here, and nothing here touches a clock, a socket or a screen:
    `now` is an argument (seconds, monotonic).
 2. Nothing is sent before the session is as it was asked for (`session.created`, then `session.updated` where an update
-   was needed), each waited for with a limit, because some servers never say.
-3. One response at a time. A `response.create` waits in line while one is asked for or active, and is released by
-   `response.done` or by the `error` that carries its `event_id`.
+   was needed), each waited for with a limit, because some servers never say. A refused update ends the call.
+3. One response at a time. A `response.create` waits in line while one is asked for or running, and everything that was
+   given after it waits behind it; it is released by `response.done` or by the `error` that carries its `event_id`.
+   When the service began a response by itself in the same moment, it is asked for again. Responses outside the
+   conversation (`conversation: none`) run beside it and wait for nobody.
 4. Every client event carries an `event_id`.
-5. A manual stop is `response.cancel` (only if a response is active), then `output_audio_buffer.clear`. Never
-   `conversation.item.truncate`: over WebRTC the service truncates by itself.
+5. A manual stop is `response.cancel` (only if a response is running; if one is about to begin, when it does), then
+   `output_audio_buffer.clear`. Never `conversation.item.truncate`: over WebRTC the service truncates by itself.
 6. A voice ends at `output_audio_buffer.stopped` or `cleared`, not at `response.done`; where a server announces
-   neither, when nothing has been audible for a while (`Quiet`).
+   neither, when nothing of it is audible any more (`answers`).
 7. After several function calls there is one `response.create`, when the last output is in.
+8. Nothing is waited for without a limit. A call whose input has ended finishes when nothing is pending: nothing said,
+   made, heard, recognised or unanswered. What was refused or never came is its outcome.
+9. A filtered stream (Azure's) hides sessions, errors, and the beginning and end of responses: none of these is waited
+   for, until one of them comes and shows that nothing is hidden.
 
 Orders: OpenAI's guide "Realtime conversations" and the docstrings of the official SDK's event types.
-The file is long because the table is one.
+The file is long because the table is one; responses, words and acknowledgements have files of their own.
 """
 
 from __future__ import annotations
@@ -25,9 +31,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from rtcli.errors import RtcliError, ServiceError, WaitTimeout
+from rtcli.errors import CallLost, RtcliError, ServiceError, WaitTimeout
 from rtcli.protocol import client_events as out
 from rtcli.protocol import server_events as ev
+from rtcli.protocol.acknowledgement import Unanswered, is_item
+from rtcli.protocol.answers import STALLED, Answer, Answers
 from rtcli.protocol.codec import JsonObject, to_object
 from rtcli.protocol.intents import (
     Effect,
@@ -42,12 +50,12 @@ from rtcli.protocol.intents import (
     Mute,
     OpenMicrophone,
     PlayMicrophone,
-    Quiet,
     ResumeSpeaker,
     Say,
     SendEvent,
     SetMuted,
     SilenceSpeaker,
+    Talk,
     ToolOutput,
 )
 from rtcli.protocol.transcript import Transcript
@@ -56,12 +64,27 @@ from rtcli.protocol.updates import Activity, Ready, Refused, ToolWanted, Update,
 
 SESSION_LIMIT = 5.0
 """Seconds to wait for `session.created`, and again for `session.updated`; the official JavaScript SDK's figure."""
-ANSWER_LIMIT = 15.0
-"""Seconds to wait for a response that the service makes by itself after a turn."""
+ANSWER_LIMIT = 30.0
+"""Seconds to wait for a response that the service makes by itself; some announce it with its first sound."""
 REQUEST_LIMIT = 60.0
 """Seconds after which a `response.create` that was answered by nothing no longer holds up the next one."""
+UNNAMED_LIMIT = 15.0
+"""What is left of these limits after an error that names no event: it may have been about what is waited for."""
 SETTLE_FIRST, SETTLE = 4.0, 1.5
 """Seconds after the end of a file in which its speech may still be noticed: before and after a first answer."""
+TAIL = 0.3
+"""Seconds from the last sound of the user to its commit: sound and events travel apart and keep no common order."""
+COLLISION_PAUSE, COLLISIONS = 5.0, 5
+"""Seconds until a request is repeated that met a response we never heard of, and how often."""
+UNSEEN_PAUSE = 0.5
+"""Seconds between a filtered stream's last words of a response and its hidden `response.done`."""
+LONGEST, ENDING_SOON = 3600.0, 300.0
+"""Seconds a session lasts at the service that says when it expires, and how long before the end the user is told."""
+
+_SHOWN_BY_NO_FILTER = (ev.SessionCreated, ev.SessionUpdated, ev.ResponseCreated, ev.ResponseDone, ev.ErrorEvent)
+_AT_ONCE = frozenset({"response.cancel", "output_audio_buffer.clear", "input_audio_buffer.append"})
+"""Client events that are about this moment: they never stand in line."""
+_COLLISION = "conversation_already_has_active_response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +94,7 @@ class Plan:
     update: JsonObject | None = None
     """A session object to send by `session.update` and to wait for."""
     filtered: bool = False
-    """The event stream hides session and response events (Azure's filter): never wait for those."""
+    """The event stream may hide session and response events (Azure's filter): rule 9."""
     answers_functions: bool = False
     """Somebody gives `ToolOutput` for every `ToolWanted`."""
     microphone_is_file: bool = False
@@ -86,55 +109,88 @@ class Step:
     """What follows from one event or intent, each in order."""
 
     updates: tuple[Update, ...] = ()
-    events: tuple[JsonObject, ...] = ()
+    events: tuple[tuple[JsonObject, ...], ...] = ()
+    """Groups. When one of a group can not be sent, the rest of it must not be sent either: tell `unsent`."""
     effects: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """A response in line, and the items that belong before it: the answer that is running must not see them."""
+class _Order:
+    """Events in line that belong together. What stands before a `response.create` the running answer must not see."""
 
-    create: out.ResponseCreate
-    items: tuple[out.ClientEvent, ...] = ()
+    events: tuple[JsonObject, ...]
+    asks: bool = False
+    """The last one is a `response.create` in the conversation."""
+    collisions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A `response.create` that went out, and what went out with it."""
+
+    order: _Order
+    create_id: str
+    event_ids: frozenset[str]
+    place: int
+    """Of what was sent before it: a response to it settles all of that."""
+    until: float
 
 
 class Conversation:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._filtered = plan.filtered
         self._transcript = Transcript()
-        self._session: JsonObject = {}
+        self._answers = Answers()
+        self._unanswered = Unanswered()
         # Session: waiting for `session.created`, then for `session.updated`, then ready.
+        self._session: JsonObject = {}
         self._ready = False
-        self._updating: str | None = None
+        self._updating = False
+        self._update_id = ""
         self._session_due: float | None = None
+        self._session_error: ServiceError | None = None
+        self._opened_at = 0.0
+        self._warn_at: float | None = None
         self._held: deque[Intent] = deque()  # bounded by whoever posts: see `backlog`
         # Responses, by rule 3.
-        self._line: deque[_Request] = deque()
-        self._asked: out.ResponseCreate | None = None
-        self._asked_until = 0.0
-        self._active: dict[str, None] = {}
+        self._line: deque[_Order] = deque()
+        self._asked: _Asked | None = None
+        self._answered: _Asked | None = None
+        """The request that the newest response is believed to answer; an error may still say otherwise."""
+        self._asides: dict[str, float] = {}
+        """Requests outside the conversation: `event_id`, and until when they are waited for."""
+        self._ask_from = 0.0
         self._expected_until = 0.0
-        self._failed_item: ServiceError | None = None
+        self._stop_next = False
+        """The response that is about to begin is not wanted any more."""
+        self._stop_id = ""
+        """Of the last `response.cancel` that was for whatever runs."""
         # Sound.
+        self._sounded_at: float | None = None
         self._user_speaking = False
-        self._voices: dict[str, None] = {}
+        self._talking = False
+        self._commit_at: float | None = None
         self._muted = False
         self._activity = Activity(user_speaking=False, model_speaking=False, thinking=False)
         # Functions, by rule 7: calls whose output is still owed.
         self._owed: dict[str, None] = {}
-        # The end.
-        self._answers = 0
+        # The end, by rule 8.
+        self._news_at = 0.0
+        self._begun = 0
+        """Responses in the conversation so far."""
+        self._noticed = self._recognised = False
         self._lines_came = False
         self._input_ended = False
-        self._opened = self._playing_file = self._file_ended = False
+        self._microphone_opened = self._playing_file = self._file_ended = False
         self._settle_until = 0.0
-        self._problem: ServiceError | None = None
+        self._problem: RtcliError | None = None
         self._finished = False
         # One step.
         self._now = 0.0
         self._serial = 0
         self._updates: list[Update] = []
-        self._events: list[JsonObject] = []
+        self._events: list[tuple[JsonObject, ...]] = []
         self._effects: list[Effect] = []
 
     # ---- in ----
@@ -144,15 +200,28 @@ class Conversation:
         return self._step(now, self._channel_opened)
 
     def receive(self, event: ev.ServerEvent | ev.Unknown | ev.Malformed, now: float) -> Step:
-        rule = self._rules.get(type(event))
-        return self._step(now, lambda: rule(self, event) if rule else None)
+        return self._step(now, lambda: self._received(event))
 
     def handle(self, intent: Intent, now: float) -> Step:
+        self._news_at = now
         return self._step(now, lambda: self._intend(intent))
 
-    def tick(self, now: float) -> Step:
-        """Time has passed; due about ten times a second."""
+    def unsent(self, event_id: str, error: ServiceError, now: float) -> Step:
+        """A client event could not be sent; what followed it in its group was not."""
+        return self._step(now, lambda: self._not_sent(event_id, error))
+
+    def tick(self, now: float, sounded_at: float | None) -> Step:
+        """Time has passed; due about ten times a second. `sounded_at`: when the last audible sample was played."""
+        self._sounded_at = sounded_at
         return self._step(now, self._time_passed)
+
+    def went_down(self, reason: str, now: float, *, orderly: bool) -> Step:
+        """The connection is gone, and it was not us. `orderly`: the other side said goodbye."""
+        return self._step(now, lambda: self._lost(reason, orderly=orderly))
+
+    def close(self, now: float) -> Step:
+        """The call is ending: the words that were not shown yet."""
+        return self._step(now, lambda: self._updates.extend(self._transcript.release_all()))
 
     @property
     def session(self) -> JsonObject:
@@ -166,25 +235,31 @@ class Conversation:
 
     @property
     def idle(self) -> bool:
-        """Nothing is being said, made, recognised or waited for."""
+        """Nothing is pending, and nothing that was said, sent or played lately may still have a consequence."""
         return not (
+            self._pending
+            or self._now < self._settle_until
+            or self._unanswered.waiting(self._now)
+            or self._transcript.waiting
+        )
+
+    @property
+    def _pending(self) -> bool:
+        """Something is being said, asked for, made or heard."""
+        return bool(
             not self._ready
             or self._held
             or self._user_speaking
+            or self._talking
             or self._playing_file
+            or self._commit_at is not None
             or self._asked
+            or self._asides
             or self._line
-            or self._active
-            or self._voices
+            or self._answers
             or self._owed
             or self._now < self._expected_until
-            or self._now < self._settle_until
-            or self._transcript.waiting(self._now)
         )
-
-    def close(self, now: float) -> Step:
-        """The call is ending: the words that were not shown yet."""
-        return self._step(now, lambda: self._updates.extend(self._transcript.release_all()))
 
     def _step(self, now: float, rule: Callable[[], object]) -> Step:
         self._now = now
@@ -196,46 +271,67 @@ class Conversation:
         self._updates, self._events, self._effects = [], [], []
         return step
 
+    def _received(self, event: ev.ServerEvent | ev.Unknown | ev.Malformed) -> None:
+        rule = self._rules.get(type(event))
+        if isinstance(event, _SHOWN_BY_NO_FILTER):
+            self._filtered = False
+        if isinstance(event, ev.ServerEvent):
+            self._unanswered.answered(event)
+        if rule:
+            self._news_at = self._now
+            rule(self, event)
+
     # ---- session ----
 
     def _channel_opened(self) -> None:
+        self._opened_at = self._news_at = self._now
         self._session_due = self._now + SESSION_LIMIT
-        if self._plan.filtered:
+        if self._filtered:
             self._session_created_or_given_up()
 
     def _session_created(self, event: ev.SessionCreated) -> None:
         self._session = event.session
-        if not self._ready and self._updating is None:
+        if "expires_at" in event.session and self._warn_at is None:
+            self._warn_at = self._opened_at + LONGEST - ENDING_SOON
+        if not self._ready and not self._updating:
             self._session_created_or_given_up()
 
     def _session_created_or_given_up(self) -> None:
         if self._plan.update is None:
             self._become_ready()
             return
-        self._updating = self._send(out.SessionUpdate(session=self._plan.update))
+        self._updating = True
+        self._update_id = self._send_alone(to_object(out.SessionUpdate(session=self._plan.update)))
         self._session_due = self._now + SESSION_LIMIT
-        if self._plan.filtered:
+        if self._filtered:
             self._become_ready()
 
     def _session_updated(self, event: ev.SessionUpdated) -> None:
         self._session = event.session
-        if self._updating is not None:
+        if self._updating:
             self._become_ready()
 
     def _session_overdue(self) -> None:
-        waited_for = "session.created" if self._updating is None else "session.updated"
+        if self._updating and self._session_error:
+            self._session_refused(self._session_error)
+            return
+        waited_for = "session.updated" if self._updating else "session.created"
         self._warn(f"no {waited_for} within {SESSION_LIMIT:g} s; going on without it", "session_silent")
-        if self._updating is None:
-            self._session_created_or_given_up()
-        else:
+        if self._updating:
             self._become_ready()
+        else:
+            self._session_created_or_given_up()
+
+    def _session_refused(self, error: ServiceError) -> None:
+        self._session_due = None
+        self._finish(Finish("the session was refused", error=error))
 
     def _become_ready(self) -> None:
         self._session_due = None
+        self._updating = False
         if self._ready:
             return
         self._ready = True
-        self._updating = None
         self._updates.append(Ready(self._session))
         if not self._plan.microphone_waits:
             self._open_microphone()
@@ -244,10 +340,10 @@ class Conversation:
             self._intend(intent)
 
     def _open_microphone(self, _: PlayMicrophone | None = None) -> None:
-        if self._opened:
+        if self._microphone_opened:
             return
-        self._opened = True
-        self._playing_file = self._plan.microphone_is_file and not self._file_ended
+        self._microphone_opened = True
+        self._playing_file = self._plan.microphone_is_file
         self._effects.append(OpenMicrophone())
 
     # ---- intents ----
@@ -268,14 +364,14 @@ class Conversation:
         self._finish(Finish(str(intent.error), error=intent.error))
 
     def _mute(self, intent: Mute) -> None:
-        self._muted = not self._muted if intent.on is None else intent.on
-        self._effects.append(SetMuted(self._muted))
+        self._set_muted(on=not self._muted if intent.on is None else intent.on)
 
     def _mistyped(self, intent: Mistyped) -> None:
         self._warn(intent.message, "mistyped")
 
     def _no_more_input(self, _: InputEnded) -> None:
         self._input_ended = True
+        self._talk(Talk(on=False))
 
     def _say(self, intent: Say) -> None:
         self._lines_came = True
@@ -283,71 +379,122 @@ class Conversation:
         content += [{"type": "input_image", "image_url": uri} for uri in intent.images]
         if intent.interrupt:
             self._interrupt()
-        item = out.ConversationItemCreate(item={"type": "message", "role": intent.role, "content": content})
+        message: JsonObject = {"type": "message", "role": intent.role, "content": content}
+        item = to_object(out.ConversationItemCreate(item=message))
         if intent.respond:
-            self._ask(out.ResponseCreate(), item)
+            self._ask(item)
         else:
-            self._send(item)
+            self._queue(_Order((item,)))
 
     def _send_given(self, intent: SendEvent) -> None:
         self._lines_came = True
-        decoded = out.decode_object(intent.event)
-        if isinstance(decoded, out.ResponseCreate):
-            self._ask(decoded)
-        else:
-            self._send_object(intent.event)
+        event = intent.event
+        if event.get("type") in _AT_ONCE:
+            self._send_alone(event)
+            return
+        decoded = out.decode_object(event)
+        asks = isinstance(decoded, out.ResponseCreate) and (decoded.response or {}).get("conversation") != "none"
+        self._queue(_Order((event,), asks=asks))
 
     def _interrupt(self, _: Interrupt | None = None) -> None:
-        if self._active:
-            self._send(out.ResponseCancel())
-        if self._active or self._voices:
-            self._send(out.OutputAudioBufferClear())
+        """Rule 5."""
         self._effects.append(SilenceSpeaker())
+        self._stop_next = self._asked is not None or self._now < self._expected_until
+        running = bool(self._answers.running)
+        if running:
+            self._send_alone(to_object(out.ResponseCancel()))
+        if running or any(answer.voice in {"due", "sounding"} for answer in self._answers):
+            self._send_alone(to_object(out.OutputAudioBufferClear()))
+        self._cut_unheard(list(self._answers))
 
     def _tool_output(self, intent: ToolOutput) -> None:
+        owed = intent.call_id in self._owed
         self._owed.pop(intent.call_id, None)
-        self._send(out.ConversationItemCreate(item=out.function_output_item(intent.call_id, intent.output)))
-        if not self._owed:
-            self._ask(out.ResponseCreate())
+        item = out.function_output_item(intent.call_id, intent.output)
+        self._send_alone(to_object(out.ConversationItemCreate(item=item)))
+        if owed and not self._owed:
+            self._ask()
 
     def _microphone_ended(self, _: MicrophoneEnded) -> None:
+        if not self._playing_file:
+            return
         self._playing_file = False
         self._file_ended = True
-        self._settle_until = self._now + (SETTLE if self._answers else SETTLE_FIRST)
+        self._settle_until = self._now + (SETTLE if self._begun else SETTLE_FIRST)
         if self._turn_detection is None:
-            self._send(out.InputAudioBufferCommit())
-            self._ask(out.ResponseCreate())
+            self._commit_at = self._now + TAIL
+
+    def _talk(self, intent: Talk) -> None:
+        on = not self._talking if intent.on is None else intent.on
+        if on == self._talking:
+            return
+        self._talking = on
+        if on:
+            self._commit_at = None
+            self._send_alone(to_object(out.InputAudioBufferClear()))
+            self._interrupt()
+            self._set_muted(on=False)
+        else:
+            self._commit_at = self._now + TAIL
+
+    def _commit(self) -> None:
+        """The user's turn ends by hand; in a transcription session nobody answers it."""
+        self._commit_at = None
+        if not self._plan.microphone_is_file:
+            self._set_muted(on=True)
+        commit = to_object(out.InputAudioBufferCommit())
+        if self._only_transcribes:
+            self._send_alone(commit)
+        else:
+            self._ask(commit)
+
+    def _set_muted(self, *, on: bool) -> None:
+        self._muted = on
+        self._effects.append(SetMuted(on))
 
     # ---- the user's turn ----
 
     def _speech_started(self, event: ev.InputAudioBufferSpeechStarted) -> None:
-        self._user_speaking = True
+        self._user_speaking = self._noticed = True
         self._settle_until = 0.0
-        self._transcript.hear(event.item_id, self._now)
-        if self._voices and self._interrupts:
+        stopped = self._answers.interruptible if self._interrupts else []
+        if stopped:
             self._effects.append(SilenceSpeaker())
+        self._cut_unheard(stopped)
+        self._transcript.hear(event.item_id, self._now)
 
-    def _speech_stopped(self, _: ev.InputAudioBufferSpeechStopped) -> None:
+    def _speech_stopped(self, event: ev.InputAudioBufferSpeechStopped) -> None:
         self._user_speaking = False
-        if self._answers_by_itself:
-            self._expected_until = self._now + ANSWER_LIMIT
+        self._transcript.committed(event.item_id, self._now)
+        self._expect_answer()
 
     def _committed(self, event: ev.InputAudioBufferCommitted) -> None:
         self._user_speaking = False
+        self._noticed = True
         self._settle_until = 0.0
-        self._transcript.hear(event.item_id, self._now)
-        if self._session and not self._transcribes:
-            self._transcript.heard(event.item_id, 0, "", self._now)
+        self._transcript.committed(event.item_id, self._now)
+        if "transcription" in self._input and self._input["transcription"] is None:
+            self._transcript.no_words(event.item_id, self._now)
+        self._expect_answer()
+
+    def _expect_answer(self) -> None:
         if self._answers_by_itself:
             self._expected_until = self._now + ANSWER_LIMIT
 
     def _input_cleared(self, _: ev.InputAudioBufferCleared) -> None:
         self._user_speaking = False
+        self._transcript.thrown_away()
+
+    def _user_was_silent(self, event: ev.InputAudioBufferTimeoutTriggered) -> None:
+        """`idle_timeout_ms`: the silence becomes a turn without words, and the model speaks up."""
+        self._transcript.heard(event.item_id, 0, "", self._now)
+        self._expect_answer()
 
     def _heard_part(self, event: ev.ConversationItemInputAudioTranscriptionDelta) -> None:
-        self._updates.append(self._transcript.hear_part(event.item_id, event.content_index, event.delta, self._now))
+        self._tell(self._transcript.hear_part(event.item_id, event.content_index, event.delta, self._now))
 
     def _heard(self, event: ev.ConversationItemInputAudioTranscriptionCompleted) -> None:
+        self._recognised = self._recognised or bool(event.transcript.strip())
         self._transcript.heard(event.item_id, event.content_index, event.transcript, self._now)
 
     def _not_heard(self, event: ev.ConversationItemInputAudioTranscriptionFailed) -> None:
@@ -364,87 +511,234 @@ class Conversation:
     def _item_deleted(self, event: ev.ConversationItemDeleted) -> None:
         self._transcript.forget(event.item_id)
 
+    # ---- asking for responses ----
+
+    def _ask(self, *before: JsonObject) -> None:
+        self._queue(_Order((*before, to_object(out.ResponseCreate())), asks=True))
+
+    def _queue(self, order: _Order) -> None:
+        self._line.append(order)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Send what stands in line, up to a response that may not be asked for yet."""
+        while self._line and (self._may_ask or not self._line[0].asks):
+            self._release(self._line.popleft())
+
+    @property
+    def _may_ask(self) -> bool:
+        return not self._asked and not self._answers.running and self._now >= self._ask_from
+
+    def _release(self, order: _Order) -> None:
+        event_ids = self._send(order.events)
+        if order.asks:
+            self._stop_next = False
+            place = self._unanswered.newest
+            self._asked = _Asked(order, event_ids[-1], frozenset(event_ids), place, self._now + REQUEST_LIMIT)
+        elif order.events[-1].get("type") == "response.create":
+            self._asides[event_ids[-1]] = self._now + REQUEST_LIMIT
+
+    def _refused_request(self, asked: _Asked, event_id: str, error: ServiceError) -> None:
+        """The service refused a request, or what belongs before it."""
+        if event_id != asked.create_id:
+            # It answers all the same, and not what was asked.
+            self._refuse(error)
+            self._stop_asked()
+            return
+        if asked is self._asked:
+            self._asked = None
+            self._stop_next = False
+        else:
+            self._answered = None
+        if error.code == _COLLISION and asked.order.collisions < COLLISIONS:
+            self._repeat(asked.order)
+        else:
+            self._refuse(error)
+        self._advance()
+
+    def _repeat(self, order: _Order) -> None:
+        """The service began a response by itself in the same moment: ask again when that one is done."""
+        self._line.appendleft(replace(order, events=order.events[-1:], collisions=order.collisions + 1))
+        if not self._answers.running:
+            self._ask_from = self._now + COLLISION_PAUSE
+
+    def _stop_asked(self) -> None:
+        if self._asked:
+            self._stop_next = True
+        elif self._answers.running:
+            self._send_alone(to_object(out.ResponseCancel()))
+
+    def _not_sent(self, event_id: str, error: ServiceError) -> None:
+        self._unanswered.refused(event_id)
+        self._asides.pop(event_id, None)
+        if self._asked and event_id in self._asked.event_ids:
+            self._asked = None
+        self._refuse(error)
+        if event_id == self._update_id:
+            self._session_refused(error)
+        self._advance()
+
+    def _refuse(self, error: ServiceError) -> None:
+        self._problem = self._problem or error
+        self._updates.append(Refused(error))
+
     # ---- responses ----
 
-    def _ask(self, create: out.ResponseCreate, *items: out.ClientEvent) -> None:
-        self._line.append(_Request(create, items))
-        self._ask_next()
+    def _answer(self, response_id: str) -> Answer | None:
+        """The response an event speaks of, known from its first event on; None when it is over."""
+        answer = self._answers.get(response_id)
+        if answer is None and not self._answers.is_over(response_id):
+            answer = self._begin(response_id)
+        if answer is not None:
+            answer.touch(self._now)
+        return answer
 
-    def _ask_next(self) -> None:
-        if self._line and not self._asked and not self._active:
-            request = self._line.popleft()
-            for item in request.items:
-                self._send(item)
-            event_id = self._send(request.create)
-            self._asked = replace(request.create, event_id=event_id)
-            self._asked_until = self._now + REQUEST_LIMIT
-
-    def _begin(self, response_id: str) -> None:
-        """A response exists: it was announced, or something of it came."""
-        self._asked = None
-        self._expected_until = self._settle_until = 0.0
-        if response_id not in self._active:
-            self._active[response_id] = None
-            self._answers += 1
+    def _begin(self, response_id: str, *, aside: bool = False) -> Answer:
+        answer = Answer(response_id, self._now, self._now, aside=aside)
+        self._answers.add(answer)
+        if aside:
+            del self._asides[next(iter(self._asides))]
+            return answer
+        self._begun += 1
+        self._answered, self._asked = self._asked, None
+        if self._answered:
+            self._unanswered.settled(self._answered.place)
+        self._expected_until = self._settle_until = self._ask_from = 0.0
+        if self._stop_next:
+            self._stop_next = False
+            self._send_alone(to_object(out.ResponseCancel()))
+        return answer
 
     def _response_created(self, event: ev.ResponseCreated) -> None:
-        self._begin(event.response.id)
+        response = event.response
+        if self._asides and self._is_outside(response) and self._answers.get(response.id) is None:
+            self._begin(response.id, aside=True)
+        else:
+            self._answer(response.id)
 
-    def _response_item(self, event: ev.ResponseOutputItemAdded) -> None:
+    def _is_outside(self, response: ev.Response) -> bool:
+        """Outside the conversation: the service says so by null; one that says nothing means what is waited for."""
+        awaited = self._asked or self._now < self._expected_until
+        return response.conversation_id is None and ("conversation_id" in response.extra or not awaited)
+
+    def _response_goes_on(self, event: Any) -> None:
+        """Any event that belongs to a response and has no rule of its own."""
+        self._answer(event.response_id)
+
+    def _response_sounds(self, event: ev.ResponseOutputAudioDelta | ev.ResponseOutputAudioDone) -> None:
+        if answer := self._answer(event.response_id):
+            answer.speaks()
+
+    def _response_item(self, event: ev.ResponseOutputItemAdded | ev.ResponseOutputItemDone) -> None:
+        answer = self._answer(event.response_id)
+        if answer is None:
+            return
+        _note_call(answer, event.item)
         if event.item.type == "message":
             self._transcript.say(event.item.id, event.response_id, self._now)
 
+    def _response_calls(self, event: ev.ResponseFunctionCallArgumentsDone) -> None:
+        """Some servers tell of a function call by nothing else."""
+        if answer := self._answer(event.response_id):
+            _note_call(
+                answer,
+                ev.Item(type="function_call", call_id=event.call_id, name=event.name, arguments=event.arguments),
+            )
+
     def _said_part(self, event: ev.ResponseOutputTextDelta | ev.ResponseOutputAudioTranscriptDelta) -> None:
-        if self._plan.filtered:
-            self._begin(event.response_id)
-        self._updates.append(
+        answer = self._answer(event.response_id)
+        if answer is None:
+            return
+        if isinstance(event, ev.ResponseOutputAudioTranscriptDelta):
+            answer.speaks()
+        self._tell(
             self._transcript.say_part(event.item_id, event.response_id, event.content_index, event.delta, self._now)
         )
 
     def _said_text(self, event: ev.ResponseOutputTextDone) -> None:
+        answer = self._answer(event.response_id)
+        if answer is None:
+            return
         self._transcript.said(event.item_id, event.response_id, event.content_index, event.text, self._now)
-        if self._plan.filtered:  # its `response.done` is hidden
-            self._end(event.response_id, cut=False)
+        if self._filtered:  # its `response.done` is hidden
+            self._made(answer)
 
     def _said_aloud(self, event: ev.ResponseOutputAudioTranscriptDone) -> None:
-        self._transcript.said(event.item_id, event.response_id, event.content_index, event.transcript, self._now)
+        if answer := self._answer(event.response_id):
+            answer.speaks()
+            self._transcript.said(event.item_id, event.response_id, event.content_index, event.transcript, self._now)
 
     def _response_done(self, event: ev.ResponseDone) -> None:
         response = event.response
-        calls = [item for item in response.output if item.type == "function_call" and item.call_id]
-        for item in calls if response.status == "completed" else []:
-            if self._plan.answers_functions:
-                self._owed[item.call_id or ""] = None
-            self._updates.append(ToolWanted(item.call_id or "", item.name or "", item.arguments or "{}"))
+        answer = self._answer(response.id)
+        if answer is None or answer.made:
+            return
+        for item in response.output:
+            _note_call(answer, item)
+            if any(part.type in {"output_audio", "audio"} and part.transcript for part in item.content):
+                answer.speaks()
         if response.status in {"failed", "incomplete", "cancelled"}:
-            self._ended_badly(response)
-        elif response.status == "completed":
-            self._problem = None
-        self._end(response.id, cut=response.status in {"cancelled", "incomplete", "failed"})
+            answer.cut = True
+            self._ended_badly(answer, response)
+        elif not answer.aside:
+            self._want(answer)
+        self._made(answer)
 
-    def _ended_badly(self, response: ev.Response) -> None:
+    def _want(self, answer: Answer) -> None:
+        """The functions it called. Out of the conversation nobody could take their output."""
+        if self._plan.answers_functions:
+            self._owed |= dict.fromkeys(answer.calls)
+        self._updates.extend(answer.calls.values())
+
+    def _ended_badly(self, answer: Answer, response: ev.Response) -> None:
         details = response.status_details or ev.StatusDetails()
         reason = details.reason or ""
-        if response.status == "cancelled" and reason in {"turn_detected", "client_cancelled", ""}:
-            return
+        if response.status == "cancelled":
+            if answer.voice != "sounding":
+                answer.silence()
+            if answer.stopped or reason in {"turn_detected", ""}:
+                return
         error = details.error or ev.ErrorDetail()
         said = error.message or reason or "no reason given"
-        self._problem = ServiceError(f"the response is {response.status}: {said}", code=error.code, kind=error.type)
-        self._updates.append(Refused(self._problem))
+        self._refuse(ServiceError(f"the response is {response.status}: {said}", code=error.code, kind=error.type))
 
-    def _end(self, response_id: str, *, cut: bool) -> None:
-        self._active.pop(response_id, None)
-        if response_id not in self._voices:
-            self._transcript.said_all(response_id, self._now, cut=cut)
-        self._ask_next()
+    def _malformed(self, event: ev.Malformed) -> None:
+        """A `response.done` that can not be read is one all the same."""
+        for answer in self._answers.running if event.type == "response.done" else []:
+            self._made(answer)
+
+    def _made(self, answer: Answer) -> None:
+        answer.made = True
+        self._end_if_over(answer)
+        self._advance()
+
+    def _end_if_over(self, answer: Answer) -> None:
+        if not answer.over:
+            return
+        # What a filter shows is not all of a response: more words of it may come.
+        self._answers.remove(answer, for_good=answer.cut or not self._filtered)
+        self._transcript.said_all(answer.response_id, self._now, cut=answer.cut)
+        if self._filtered:
+            self._ask_from = self._now + UNSEEN_PAUSE
+
+    def _cut_unheard(self, answers: list[Answer]) -> None:
+        """Interrupted: what has not sounded never will, and no event says so. A filter hides the rest too."""
+        for answer in answers:
+            if not self._filtered and (answer.voice == "sounding" or not answer.made):
+                continue
+            answer.cut = answer.made = True
+            answer.silence()
+            self._end_if_over(answer)
 
     # ---- the model's voice ----
 
     def _voice_started(self, event: ev.OutputAudioBufferStarted) -> None:
-        self._voices[event.response_id] = None
         self._effects.append(ResumeSpeaker())
-        if self._plan.filtered:
-            self._begin(event.response_id)
+        answer = self._answer(event.response_id)
+        if answer is None:  # it had been given up
+            answer = Answer(event.response_id, self._now, self._now, made=True)
+            self._answers.add(answer)
+        self._answers.sounds(answer)
 
     def _voice_stopped(self, event: ev.OutputAudioBufferStopped) -> None:
         self._voice_over(event.response_id, cut=False)
@@ -454,50 +748,105 @@ class Conversation:
         self._voice_over(event.response_id, cut=True)
 
     def _voice_over(self, response_id: str, *, cut: bool) -> None:
-        self._voices.pop(response_id, None)
-        if self._plan.filtered:
-            self._active.pop(response_id, None)
-        if cut or response_id not in self._active:
-            self._transcript.said_all(response_id, self._now, cut=cut)
-        if self._plan.filtered:
-            self._ask_next()
+        answer = self._answers.get(response_id)
+        if answer is None:
+            return
+        answer.touch(self._now)
+        answer.voice = "over"
+        answer.cut = answer.cut or cut
+        answer.made = answer.made or self._filtered
+        self._end_if_over(answer)
+        self._advance()
 
-    def _voices_over_unannounced(self, _: Quiet) -> None:
-        for response_id in [voice for voice in self._voices if voice not in self._active]:
-            self._voice_over(response_id, cut=False)
-
-    # ---- errors and time ----
+    # ---- errors ----
 
     def _error(self, event: ev.ErrorEvent) -> None:
         detail = event.error
+        named = detail.event_id or ""
         error = ServiceError(detail.message or "no message", code=detail.code, kind=detail.type, param=detail.param)
-        if detail.event_id and detail.event_id == self._updating:
-            self._finish(Finish("the session was refused", error=error))
-        elif self._asked and detail.event_id == self._asked.event_id:
-            self._request_refused(error)
-        elif detail.code != "response_cancel_not_active":
-            self._updates.append(Refused(error))
+        self._unanswered.refused(named)
+        if named and named == self._update_id:
+            self._session_refused(error)
+        elif detail.code == "response_cancel_not_active":
+            self._nothing_to_stop(named)
+        elif asked := self._request_with(named):
+            self._refused_request(asked, named, error)
+        elif not named and error.code == _COLLISION:
+            # The service's own answer to a turn met one that may not be interrupted.
+            self._expected_until = 0.0
+            self._warn(str(error), _COLLISION)
+        else:
+            self._asides.pop(named, None)
+            self._refuse(error)
+            if not named:
+                self._doubt(error)
 
-    def _request_refused(self, error: ServiceError) -> None:
-        request, self._asked = self._asked, None
-        if error.code == "conversation_already_has_active_response" and request:
-            # The service began one by itself in the same moment: ask again when that one is done.
-            self._line.appendleft(_Request(replace(request, event_id=None)))
-            if not self._active:
-                self._expected_until = self._now + ANSWER_LIMIT
-            return
-        self._problem = error
-        self._updates.append(Refused(error))
-        self._ask_next()
+    def _request_with(self, event_id: str) -> _Asked | None:
+        requests = (self._asked, self._answered)
+        return next((asked for asked in requests if asked and event_id in asked.event_ids), None)
+
+    def _nothing_to_stop(self, event_id: str) -> None:
+        """Harmless: the stop came too late. But a response that we still believe to be running has lost its end."""
+        for answer in self._answers.running if event_id == self._stop_id else []:
+            self._made(answer)
+
+    def _doubt(self, error: ServiceError) -> None:
+        """An error that names nobody may be about what is waited for: wait for a while only."""
+        until = self._now + UNNAMED_LIMIT
+        self._expected_until = min(self._expected_until, until)
+        if self._asked:
+            self._asked = replace(self._asked, until=min(self._asked.until, until))
+        for answer in self._answers.running:
+            answer.doubted = True
+        if self._updating:
+            self._session_error = error
+
+    # ---- time ----
 
     def _time_passed(self) -> None:
         if self._session_due is not None and self._now >= self._session_due:
             self._session_overdue()
-        if self._asked and self._now >= self._asked_until:
-            self._warn(f"response.create was answered by nothing for {REQUEST_LIMIT:g} s", "response_silent")
+        if self._warn_at is not None and self._now >= self._warn_at:
+            self._warn_at = None
+            self._warn(f"the service ends the session in {ENDING_SOON / 60:g} minutes", "session_ending")
+        if self._commit_at is not None and self._now >= self._commit_at:
+            self._commit()
+        self._give_up_requests()
+        for answer in self._answers.expired(self._now, self._sounded_at):
+            self._give_up(answer)
+        if self._stop_next and not self._asked and self._now >= self._expected_until:
+            self._stop_next = False
+        self._advance()
+        self._give_up_all()
+
+    def _give_up_requests(self) -> None:
+        overdue = [event_id for event_id, until in self._asides.items() if self._now >= until]
+        for event_id in overdue:
+            del self._asides[event_id]
+        if self._asked and self._now >= self._asked.until:
             self._asked = None
-        if not self._asked and self._now >= self._expected_until:
-            self._ask_next()
+            overdue.append("")
+        for _ in overdue:
+            self._nothing_came("response.create was answered by nothing", "response_silent")
+
+    def _give_up(self, answer: Answer) -> None:
+        if not answer.made:
+            answer.cut = True
+            self._nothing_came(f"nothing more came of response {answer.response_id}", "response_stalled")
+        answer.made = True
+        answer.silence()
+        self._end_if_over(answer)
+
+    def _give_up_all(self) -> None:
+        """The last limit of a call that only waits for its end."""
+        news = max(self._news_at, self._sounded_at or 0.0)
+        if self._ending and self._ready and not self._playing_file and self._now - news >= STALLED:
+            self._problem = self._problem or WaitTimeout(f"nothing came for {STALLED:g} s")
+            self._finish_in_order()
+
+    def _nothing_came(self, message: str, code: str) -> None:
+        self._problem = self._problem or WaitTimeout(message)
+        self._warn(message, code)
 
     # ---- the end ----
 
@@ -506,12 +855,31 @@ class Conversation:
         return self._input_ended or (self._file_ended and self._plan.ends_with_file and not self._lines_came)
 
     def _finish_when_done(self) -> None:
-        if not self._ending or not self.idle:
-            return
-        error: RtcliError | None = self._problem
-        if self._file_ended and not self._answers and not error:
-            error = WaitTimeout("no answer came: the service noticed no speech in the file")
-        self._finish(Finish("the answer has been heard" if self._answers else "end of input", error=error, drain=True))
+        if self._ending and self.idle:
+            self._finish_in_order()
+
+    def _finish_in_order(self) -> None:
+        reason = "the answer has been heard" if self._begun else "end of input"
+        self._finish(Finish(reason, error=self._outcome, drain=True))
+
+    @property
+    def _outcome(self) -> RtcliError | None:
+        if self._problem or not self._file_ended:
+            return self._problem
+        if not self._noticed and not self._begun:
+            return WaitTimeout("no answer came: the service noticed no speech in the file")
+        if self._only_transcribes:
+            return None if self._recognised else WaitTimeout("no words came: nothing in the file was recognised")
+        if self._answers_by_itself and not self._begun:
+            return WaitTimeout(f"no answer came within {ANSWER_LIMIT:g} s")
+        return None
+
+    def _lost(self, reason: str, *, orderly: bool) -> None:
+        if not orderly or self._pending:
+            error: RtcliError | None = CallLost(reason)
+        else:
+            error = self._outcome if self._ending else None
+        self._finish(Finish(reason, error=error, drain=True))
 
     def _finish(self, how: Finish) -> None:
         if not self._finished:
@@ -521,8 +889,13 @@ class Conversation:
     # ---- the session's own words ----
 
     @property
+    def _believed(self) -> JsonObject:
+        """The session as the service describes it; as it was asked for where the service says nothing."""
+        return self._session or self._plan.update or {}
+
+    @property
     def _input(self) -> JsonObject:
-        audio = self._session.get("audio")
+        audio = self._believed.get("audio")
         given = audio.get("input") if isinstance(audio, dict) else None
         return given if isinstance(given, dict) else {}
 
@@ -533,38 +906,59 @@ class Conversation:
         return given if isinstance(given, dict) else None
 
     @property
-    def _transcribes(self) -> bool:
-        return self._input.get("transcription") is not None
-
-    @property
     def _interrupts(self) -> bool:
         return bool((self._turn_detection or {}).get("interrupt_response", True))
 
     @property
+    def _only_transcribes(self) -> bool:
+        return self._believed.get("type") == "transcription"
+
+    @property
     def _answers_by_itself(self) -> bool:
-        if self._session.get("type") == "transcription" or self._turn_detection is None:
+        if self._only_transcribes or self._turn_detection is None:
             return False
         return bool(self._turn_detection.get("create_response", True))
 
     # ---- out ----
 
-    def _send(self, event: out.ClientEvent) -> str:
-        return self._send_object(to_object(event))
+    def _send_alone(self, event: JsonObject) -> str:
+        return self._send((event,))[0]
 
-    def _send_object(self, event: JsonObject) -> str:
+    def _send(self, events: tuple[JsonObject, ...]) -> list[str]:
+        """Send a group; gives the `event_id` of each."""
+        group = tuple(self._with_id(event) for event in events)
+        self._events.append(group)
+        last = group[-1]
+        if is_item(last) or not self._filtered:  # what answers it settles the whole group
+            self._unanswered.sent(last, self._now)
+        if last.get("type") == "response.cancel":
+            self._stopping(last)
+        return [event["event_id"] for event in group]
+
+    def _stopping(self, cancel: JsonObject) -> None:
+        if "response_id" not in cancel:
+            self._stop_id = cancel["event_id"]
+        for answer in self._answers.running:
+            answer.stopped = True
+
+    def _with_id(self, event: JsonObject) -> JsonObject:
+        """Rule 4."""
         self._serial += 1
         event_id = event.get("event_id")
-        if not isinstance(event_id, str) or not event_id:
-            event_id = f"rt_{self._serial}"
-        self._events.append({**event, "event_id": event_id})
-        return event_id
+        given = isinstance(event_id, str) and event_id
+        return event if given else {**event, "event_id": f"rt_{self._serial}"}
 
     def _warn(self, message: str, code: str) -> None:
         self._updates.append(Warned(message, code))
 
+    def _tell(self, update: Update | None) -> None:
+        if update is not None:
+            self._updates.append(update)
+
     def _tell_activity(self) -> None:
-        thinking = bool(self._asked or self._active or self._now < self._expected_until) and not self._voices
-        activity = Activity(user_speaking=self._user_speaking, model_speaking=bool(self._voices), thinking=thinking)
+        speaking = self._answers.speaking(self._now, self._sounded_at)
+        thinking = bool(self._asked or self._answers.running or self._now < self._expected_until) and not speaking
+        activity = Activity(user_speaking=self._user_speaking, model_speaking=speaking, thinking=thinking)
         if activity != self._activity:
             self._activity = activity
             self._updates.append(activity)
@@ -578,6 +972,7 @@ class Conversation:
         ev.InputAudioBufferSpeechStopped: _speech_stopped,
         ev.InputAudioBufferCommitted: _committed,
         ev.InputAudioBufferCleared: _input_cleared,
+        ev.InputAudioBufferTimeoutTriggered: _user_was_silent,
         ev.ConversationItemInputAudioTranscriptionDelta: _heard_part,
         ev.ConversationItemInputAudioTranscriptionCompleted: _heard,
         ev.ConversationItemInputAudioTranscriptionFailed: _not_heard,
@@ -586,22 +981,31 @@ class Conversation:
         ev.ConversationItemDeleted: _item_deleted,
         ev.ResponseCreated: _response_created,
         ev.ResponseOutputItemAdded: _response_item,
+        ev.ResponseOutputItemDone: _response_item,
+        ev.ResponseContentPartAdded: _response_goes_on,
+        ev.ResponseContentPartDone: _response_goes_on,
         ev.ResponseOutputTextDelta: _said_part,
         ev.ResponseOutputAudioTranscriptDelta: _said_part,
         ev.ResponseOutputTextDone: _said_text,
         ev.ResponseOutputAudioTranscriptDone: _said_aloud,
+        ev.ResponseOutputAudioDelta: _response_sounds,
+        ev.ResponseOutputAudioDone: _response_sounds,
+        ev.ResponseFunctionCallArgumentsDelta: _response_goes_on,
+        ev.ResponseFunctionCallArgumentsDone: _response_calls,
+        ev.ResponseMcpCallArgumentsDelta: _response_goes_on,
+        ev.ResponseMcpCallArgumentsDone: _response_goes_on,
         ev.ResponseDone: _response_done,
         ev.OutputAudioBufferStarted: _voice_started,
         ev.OutputAudioBufferStopped: _voice_stopped,
         ev.OutputAudioBufferCleared: _voice_cleared,
         ev.ErrorEvent: _error,
+        ev.Malformed: _malformed,
     }
     """Which rule a server event has. One without changes nothing: it is shown, that is all."""
 
     _early: ClassVar[dict[type, Callable[[Conversation, Any], None]]] = {
         HangUp: _hang_up,
         Fail: _fail,
-        Quiet: _voices_over_unannounced,
         Mute: _mute,
         Mistyped: _mistyped,
     }
@@ -614,6 +1018,17 @@ class Conversation:
         ToolOutput: _tool_output,
         PlayMicrophone: _open_microphone,
         MicrophoneEnded: _microphone_ended,
+        Talk: _talk,
         InputEnded: _no_more_input,
     }
     """Intents that are kept until the session is ready."""
+
+
+def _note_call(answer: Answer, item: ev.Item) -> None:
+    """A function call, told more than once: when it begins, when its arguments are whole, when it is done."""
+    if item.type != "function_call" or not item.call_id:
+        return
+    known = answer.calls.get(item.call_id)
+    name = item.name or (known.name if known else "")
+    arguments = item.arguments or (known.arguments if known else "{}")
+    answer.calls[item.call_id] = ToolWanted(item.call_id, name, arguments)

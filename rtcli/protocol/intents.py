@@ -57,8 +57,10 @@ class InputEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
-    """Nothing has been audible for two seconds: a voice whose end was never announced is over."""
+class Talk:
+    """Push to talk: begin a turn of the user, or end it; None toggles. For sessions without turn detection."""
+
+    on: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ Intent = (
     | PlayMicrophone
     | MicrophoneEnded
     | InputEnded
-    | Quiet
+    | Talk
     | HangUp
     | Fail
     | Mute

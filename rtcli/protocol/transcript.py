@@ -4,23 +4,26 @@ Rules:
 1. An item takes its place when it begins: the user's at `speech_started` or `committed`, the model's when its item is
    added. It is shown once, whole, when everything before it has been shown or given up.
 2. The model's words wait until its voice is over (its text, when there is no voice).
-3. The user's words come late: transcription runs beside the response. An answer that is over waits `PATIENCE` seconds
-   for its question; then it is shown, and the question comes later, marked.
+3. The user's words come late: transcription runs beside the response. What is over behind them waits `PATIENCE`
+   seconds; then it is shown without them, and they come when they come, marked as late.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from rtcli.protocol.updates import Growing, Speaker, Words
 
 
 PATIENCE = 3.0
-"""Seconds an answer waits for its question's words."""
+"""Seconds that what is over waits for the words spoken before it."""
 HOPE = 15.0
-"""Seconds without news after which nobody waits any more for an item's words."""
+"""Seconds without news after which nobody waits any more for what the user said."""
 _KEPT = 512
-"""Items remembered; a call that leaves more of them unfinished loses the oldest."""
+"""Items remembered of each kind; a call that leaves more of them unfinished loses the oldest."""
+
+V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -34,10 +37,10 @@ class _Entry:
     """When the last news of it came."""
     over_at: float | None = None
     """When nothing more of it was to come."""
+    speaking: bool = False
+    """The user has not stopped yet."""
     typed: bool = False
     cut: bool = False
-    shown: bool = False
-    """Given up: what still comes is late."""
 
     @property
     def text(self) -> str:
@@ -47,118 +50,160 @@ class _Entry:
 class Transcript:
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
+        """Begun and not shown, in the order of rule 1."""
+        self._given_up: dict[str, _Entry] = {}
+        """What the user said, where nobody waits for the words any more."""
+        self._told: dict[str, None] = {}
+        """Items that were shown, or that need not be."""
         self._ready: list[Words] = []
 
-    def waiting(self, now: float) -> bool:
-        """Something that began has not been shown, and there is still hope for it."""
-        return any(not entry.shown and now < entry.touched_at + HOPE for entry in self._entries.values())
+    @property
+    def waiting(self) -> bool:
+        """Something that began has neither been shown nor given up."""
+        return bool(self._entries)
 
     # ---- the user ----
 
     def hear(self, item_id: str, now: float) -> None:
-        """The user began to speak, or what was said became an item."""
-        if item_id:
-            self._place(item_id, "you", now)
+        """The user began to speak."""
+        if item_id and (entry := self._place(item_id, "you", now)):
+            entry.speaking = True
 
-    def hear_part(self, item_id: str, index: int, delta: str, now: float) -> Growing:
-        entry = self._place(item_id, "you", now)
-        entry.parts[index] = entry.parts.get(index, "") + delta
-        return Growing("you", item_id, entry.text)
+    def committed(self, item_id: str, now: float) -> None:
+        """What was said became an item."""
+        if item_id and (entry := self._place(item_id, "you", now)):
+            entry.speaking = False
+
+    def no_words(self, item_id: str, now: float) -> None:
+        """Nothing will be recognised there, as far as anybody knows."""
+        if item_id and (entry := self._place(item_id, "you", now)):
+            self._give_up(entry)
+
+    def hear_part(self, item_id: str, index: int, delta: str, now: float) -> Growing | None:
+        entry = self._given_up.get(item_id) or self._place(item_id, "you", now)
+        return _grown(entry, index, delta) if entry else None
 
     def heard(self, item_id: str, index: int, text: str, now: float) -> None:
         """The transcript of what was said; empty when there is none to come."""
-        entry = self._place(item_id, "you", now)
-        entry.parts[index] = text
-        self._over(entry, now)
+        if late := self._given_up.pop(item_id, None):
+            late.parts[index] = text
+            self._tell(late, late=True)
+        elif entry := self._place(item_id, "you", now):
+            entry.parts[index] = text
+            _over(entry, now)
 
     def wrote(self, item_id: str, text: str, now: float) -> None:
-        entry = self._place(item_id, "you", now)
-        entry.typed = True
-        entry.parts[0] = text
-        self._over(entry, now)
+        if entry := self._place(item_id, "you", now):
+            entry.typed = True
+            entry.parts[0] = text
+            _over(entry, now)
+
+    def thrown_away(self) -> None:
+        """What the user is saying will not become an item."""
+        for entry in list(self._entries.values()):
+            if entry.speaking:
+                self._give_up(entry)
 
     # ---- the model ----
 
     def say(self, item_id: str, response_id: str, now: float) -> None:
         """The model began an item that will have words."""
-        self._place(item_id, "model", now).response_id = response_id
+        if entry := self._place(item_id, "model", now):
+            entry.response_id = response_id
 
-    def say_part(self, item_id: str, response_id: str, index: int, delta: str, now: float) -> Growing:
-        entry = self._place(item_id, "model", now)
-        entry.response_id = response_id
-        entry.parts[index] = entry.parts.get(index, "") + delta
-        return Growing("model", item_id, entry.text)
+    def say_part(self, item_id: str, response_id: str, index: int, delta: str, now: float) -> Growing | None:
+        self.say(item_id, response_id, now)
+        entry = self._entries.get(item_id)
+        return _grown(entry, index, delta) if entry else None
 
     def said(self, item_id: str, response_id: str, index: int, text: str, now: float) -> None:
-        entry = self._place(item_id, "model", now)
-        entry.response_id = response_id
-        entry.parts[index] = text
+        self.say(item_id, response_id, now)
+        if entry := self._entries.get(item_id):
+            entry.parts[index] = text
 
     def said_all(self, response_id: str, now: float, *, cut: bool) -> None:
-        """The response is over, its voice included. Safe to repeat: `cut` sticks."""
-        for entry in list(self._entries.values()):
+        """The response is over, its voice included."""
+        for entry in self._entries.values():
             if entry.speaker == "model" and entry.response_id == response_id:
                 entry.cut = entry.cut or cut
-                self._over(entry, now)
+                _over(entry, now)
 
     # ---- what may be shown ----
 
     def forget(self, item_id: str) -> None:
         self._entries.pop(item_id, None)
+        self._given_up.pop(item_id, None)
 
     def release(self, now: float) -> list[Words]:
         """What may be shown now, in order."""
         for entry in list(self._entries.values()):
-            if entry.shown:
-                continue
-            if entry.over_at is None and not self._given_up(entry, now):
+            if entry.over_at is not None:
+                self._tell(entry)
+            elif self._is_hopeless(entry, now):
+                self._give_up(entry)
+            else:
                 break
-            self._show(entry)
-        ready, self._ready = self._ready, []
-        return ready
+        return self._taken()
 
     def release_all(self) -> list[Words]:
         """At the end of the call: what was begun counts as cut."""
-        for entry in list(self._entries.values()):
-            if not entry.shown:
-                entry.cut = entry.cut or entry.over_at is None
-                self._show(entry)
+        for entry in [*self._given_up.values(), *self._entries.values()]:
+            entry.cut = entry.cut or entry.over_at is None
+            self._tell(entry, late=entry.item_id in self._given_up)
+        self._given_up.clear()
+        return self._taken()
+
+    def _taken(self) -> list[Words]:
         ready, self._ready = self._ready, []
         return ready
 
-    def _place(self, item_id: str, speaker: Speaker, now: float) -> _Entry:
-        entry = self._entries.setdefault(item_id, _Entry(item_id, speaker))
+    def _place(self, item_id: str, speaker: Speaker, now: float) -> _Entry | None:
+        """The item's entry; None for one that was shown, given up, or is known as the other speaker's."""
+        if item_id in self._told or item_id in self._given_up:
+            return None
+        entry = self._entries.get(item_id)
+        if entry is None:
+            entry = _Entry(item_id, speaker)
+            _keep(self._entries, item_id, entry)
         entry.touched_at = now
-        if len(self._entries) > _KEPT:
-            self._entries.pop(next(iter(self._entries)))
-        return entry
+        return entry if entry.speaker == speaker else None
 
-    def _over(self, entry: _Entry, now: float) -> None:
-        if entry.shown:  # it had been given up
-            self._entries.pop(entry.item_id, None)
-            if entry.text:
-                self._ready.append(Words(entry.speaker, entry.item_id, entry.text, late=True))
-        elif entry.over_at is None:
-            entry.over_at = now
-
-    def _show(self, entry: _Entry) -> None:
-        if entry.over_at is None and entry.speaker == "you":
-            entry.shown = True  # its words may still come, late
-        else:
-            self._entries.pop(entry.item_id, None)
+    def _tell(self, entry: _Entry, *, late: bool = False) -> None:
+        self._entries.pop(entry.item_id, None)
+        if entry.item_id:  # some servers name no items: the next one must not be taken for this one
+            _keep(self._told, entry.item_id, None)
         if entry.text:
-            self._ready.append(Words(entry.speaker, entry.item_id, entry.text, typed=entry.typed, cut=entry.cut))
+            self._ready.append(
+                Words(entry.speaker, entry.item_id, entry.text, typed=entry.typed, cut=entry.cut, late=late)
+            )
 
-    def _given_up(self, entry: _Entry, now: float) -> bool:
+    def _give_up(self, entry: _Entry) -> None:
+        self._entries.pop(entry.item_id, None)
+        _keep(self._given_up, entry.item_id, entry)
+
+    def _is_hopeless(self, entry: _Entry, now: float) -> bool:
+        """Whether nobody should wait for what the user said. The model's words always end: see `answers`."""
         if entry.speaker == "model":
             return False
-        answered = self._answer_over_at(entry)
-        return answered is not None and now >= answered + PATIENCE
+        if not entry.speaking and now >= entry.touched_at + HOPE:
+            return True
+        return any(other.over_at is not None and now >= other.over_at + PATIENCE for other in self._entries.values())
 
-    def _answer_over_at(self, entry: _Entry) -> float | None:
-        after = False
-        for other in self._entries.values():
-            if after and other.speaker == "model" and not other.shown and other.over_at is not None:
-                return other.over_at
-            after = after or other is entry
-        return None
+
+def _grown(entry: _Entry, index: int, delta: str) -> Growing:
+    entry.parts[index] = entry.parts.get(index, "") + delta
+    return Growing(entry.speaker, entry.item_id, entry.text)
+
+
+def _over(entry: _Entry, now: float) -> None:
+    entry.speaking = False
+    if entry.over_at is None:
+        entry.over_at = now
+
+
+def _keep(kept: dict[str, V], key: str, value: V) -> None:
+    """Put in as the newest; the oldest goes when there are too many."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > _KEPT:
+        del kept[next(iter(kept))]
