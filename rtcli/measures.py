@@ -75,7 +75,8 @@ class Measures:
 
     async def look(self, peer: Peer | None, *, listening: bool) -> None:
         """What moved since the last look: the level, the first sound of an answer, once a second the wire."""
-        self._tell_vitals(Vitals(level=self._uplink.level if listening else 0.0, muted=self._uplink.muted))
+        level = self._uplink.level if listening else 0.0
+        self._tell_vitals(Vitals(level, muted=self._uplink.muted, listening=listening))
         self._tell_turns()
         self._looks += 1
         if self._looks % STATS_EVERY == 0 and peer is not None:

@@ -55,6 +55,18 @@ def logging_to(verbose: int, path: Path | None) -> Iterator[None]:
         logging.shutdown()
 
 
+def draws() -> bool:
+    """Standard output is a terminal that understands cursor movements."""
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
+
+
+def history_file(settings: Settings) -> Path | None:
+    """Where typed lines are kept from call to call; None: they are not."""
+    from rtcli.settings import places
+
+    return places(os.environ)["state"] / "history" if settings.history else None
+
+
 def stdin_is_terminal() -> bool:
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 

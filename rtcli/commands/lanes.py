@@ -12,11 +12,13 @@ import threading
 import time
 from collections import deque
 
-from rtcli.protocol.updates import EventIn, EventOut, Growing, Update
+from rtcli.protocol.updates import EventIn, EventOut, Growing, Update, Vitals
 
 
 FOLD_ABOVE = 512
 """Updates waiting above which words still growing are folded."""
+FOLDED = (Growing, Vitals)
+"""Updates that the next of their kind makes void."""
 MOST_WAITING = 64 * 1024 * 1024
 """Bytes of events waiting."""
 PATIENCE = 30.0
@@ -32,10 +34,10 @@ class UpdateLane:
         self._filled = threading.Semaphore(0)
         self._taken_at = time.monotonic()
         self.folded = 0
-        """Growing words that were not shown."""
+        """Updates that were not shown."""
 
     def put(self, update: Update) -> None:
-        if isinstance(update, Growing) and len(self._waiting) >= FOLD_ABOVE:
+        if isinstance(update, FOLDED) and len(self._waiting) >= FOLD_ABOVE:
             self.folded += 1
             return
         if not self._waiting:
@@ -44,9 +46,10 @@ class UpdateLane:
         self._waiting.append((update, time.monotonic()))
         self._filled.release()
 
-    def get(self) -> tuple[Update, float]:
-        """Wait for the oldest update; with the time it was put in (seconds, monotonic)."""
-        self._filled.acquire()
+    def get(self, timeout: float | None) -> tuple[Update, float] | None:
+        """The oldest update with the time it was put in (seconds, monotonic); None when none came in `timeout` s."""
+        if not self._filled.acquire(timeout=timeout):
+            return None
         update, at = self._waiting.popleft()
         self._got += _size(update)
         self._taken_at = time.monotonic()

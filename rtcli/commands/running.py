@@ -11,17 +11,17 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
-from rtcli.call import Call
+from rtcli.call import TICK, Call
 from rtcli.commands.lanes import PATIENCE, UpdateLane
 from rtcli.errors import NetworkError
 from rtcli.protocol.intents import Fail, HangUp, Intent
 from rtcli.protocol.updates import Closed, Update
 from rtcli.terminal.exits import BUG, INTERRUPTED, OK, TERMINATED, status_of_call
-from rtcli.terminal.faces import Face
+from rtcli.terminal.faces import Face, NoFace
 
 
 _log = logging.getLogger(__name__)
@@ -38,20 +38,34 @@ class Source(Protocol):
     def start(self, call: Call) -> None: ...
 
 
+class Watcher(Protocol):
+    """Looks on and asks for what follows, such as the end of the call. Lives on the call's loop; never waits."""
+
+    def watch(self, update: Update, now: float) -> Iterable[Intent]: ...
+
+    def tick(self, now: float) -> Iterable[Intent]:
+        """Time has passed; due about ten times a second, from before there is a call."""
+
+
 Opening = Callable[[Callable[[Update], None]], AbstractAsyncContextManager[Call]]
 """Makes a call and everything behind it, on the loop; takes where to tell what is worth telling before it begins."""
 
 
-def hold(opening: Opening, face: Face, source: Source | None, *, first_interrupt: int = OK) -> int:
+def hold(
+    opening: Opening, face: Face, source: Source | None, *, watcher: Watcher | None = None, first_interrupt: int = OK
+) -> int:
     """Hold one call and return the exit status. `first_interrupt`: the status of the first Ctrl-C."""
-    return asyncio.run(_Holding(opening, face, source, first_interrupt).run())
+    return asyncio.run(_Holding(opening, face, source, watcher, first_interrupt).run())
 
 
 class _Holding:
-    def __init__(self, opening: Opening, face: Face, source: Source | None, first_interrupt: int) -> None:
+    def __init__(
+        self, opening: Opening, face: Face, source: Source | None, watcher: Watcher | None, first_interrupt: int
+    ) -> None:
         self._opening = opening
         self._face = face
         self._source = source
+        self._watcher = watcher
         self._first_interrupt = first_interrupt
         self._lane = UpdateLane()
         self._call: Call | None = None
@@ -71,7 +85,8 @@ class _Holding:
 
     async def _until_closed(self) -> int:
         """The call's own end, or the user's patience."""
-        tasks = [asyncio.create_task(work) for work in (self._pump(), self._given_up.wait(), self._watch_face())]
+        works = (self._pump(), self._given_up.wait(), self._watch_face(), self._watch_time())
+        tasks = [asyncio.create_task(work) for work in works]
         await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
         ended_well = tasks[0].done()
         for task in tasks:
@@ -94,10 +109,21 @@ class _Holding:
                     if isinstance(update, Closed):
                         closed = update
                     else:
-                        self._lane.put(update)
+                        self._take(update)
             self._close(closed)
         except Exception as error:  # noqa: BLE001 - told as what it is in `Closed`
             self._close(Closed(time.monotonic(), str(error), error=error))
+
+    def _take(self, update: Update) -> None:
+        self._lane.put(update)
+        for intent in self._watcher.watch(update, time.monotonic()) if self._watcher else ():
+            self._post(intent)
+
+    async def _watch_time(self) -> None:
+        while self._watcher:
+            for intent in self._watcher.tick(time.monotonic()):
+                self._post(intent)
+            await asyncio.sleep(TICK)
 
     def _close(self, closed: Closed) -> None:
         self._status = status_of_call(closed)
@@ -122,19 +148,22 @@ class _Holding:
 
     def _show(self) -> None:
         """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""
-        show: Callable[..., None] = self._face.show
+        face: Face = self._face
         while True:
-            update, at = self._lane.get()
+            got = None
             try:
-                show(update, at)
+                got = self._lane.get(face.rest())
+                if got is None:
+                    continue
+                face.show(*got)
             except BrokenPipeError:
-                show = _nothing
+                face = NoFace()
                 self._post(HangUp("nobody reads the output"))
             except Exception:  # noqa: BLE001 - whatever a face does, the call ends in order
                 _log.exception("the face broke")
-                show = _nothing
+                face = NoFace()
                 self._post(HangUp("a bug in rtcli: the face broke", exit=BUG))
-            if isinstance(update, Closed):
+            if got and isinstance(got[0], Closed):
                 return
 
     # ---- signals ----
@@ -159,7 +188,3 @@ class _Holding:
 
     def _terminated(self) -> None:
         self._post(HangUp("terminated", exit=TERMINATED))
-
-
-def _nothing(*_: object) -> None:
-    """Stands in for a face that is gone."""

@@ -119,7 +119,8 @@ def talk(
 def _hold(request: _Request) -> int:
     from rtcli.commands.running import hold
 
-    return hold(lambda tell: _call(request, tell), _face(request), _source(request))
+    face, source = _ends(request)
+    return hold(lambda tell: _call(request, tell), face, source)
 
 
 @asynccontextmanager
@@ -160,22 +161,29 @@ def _samples(request: _Request, sound: wiring.Sound) -> bool:
     return request.way.sandbox and sound.microphone is None and unasked
 
 
-def _face(request: _Request) -> Face:
+def _ends(request: _Request) -> tuple[Face, Source | None]:
+    """What the user looks at, and what turns the user's input into intents."""
     from rtcli.terminal.faces import JsonFace, PlainFace
 
+    quiet, color = request.general.quiet, not request.general.no_color
     if request.json or request.raw:
-        return JsonFace(sys.stdout, sys.stderr, raw=request.raw)
-    return PlainFace(sys.stdout, sys.stderr, quiet=request.general.quiet, color=not request.general.no_color)
+        return JsonFace(sys.stdout, sys.stderr, raw=request.raw), _lines(request)
+    if request.typed and request.lines and wiring.draws():
+        from rtcli.commands.live import LiveScreen
+
+        live = LiveScreen(request.settings, history=wiring.history_file(request.settings), quiet=quiet, color=color)
+        return live.screen, live
+    return PlainFace(sys.stdout, sys.stderr, quiet=quiet, color=color), _lines(request)
 
 
-def _source(request: _Request) -> Source | None:
+def _lines(request: _Request) -> Source | None:
     from rtcli.commands.input import Lines, standard_input
-    from rtcli.commands.slash import event_of, intent_of
+    from rtcli.commands.slash import event_of, plain_meaning_of
     from rtcli.protocol.intents import Say
 
     if not request.lines:
         return None
     if request.typed:
-        return Lines(standard_input(), intent_of, on_eof="hangup", typed=True)
+        return Lines(standard_input(), plain_meaning_of, on_eof="hangup", typed=True)
     to_intent = event_of if request.stdin is Stdin.EVENTS else Say
     return Lines(standard_input(), to_intent, on_eof=request.on_eof.value, asks_sample=request.way.sandbox)

@@ -105,6 +105,8 @@ class Vitals:
     level: float
     """Peak of the microphone, 0 to 1, muted or not."""
     muted: bool
+    listening: bool = False
+    """A microphone is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Entry:
 
 def entries(update: Update) -> list[Entry]:
     """What an update is for the eyes: none, one, or (a bad event) two."""
-    return [_entry(document) for document in documents(update)]
+    return [entry_of(document) for document in documents(update)]
 
 
 def came(update: Update) -> str | None:
@@ -63,7 +63,7 @@ def came(update: Update) -> str | None:
     return update.event.type if isinstance(update, EventIn) else None
 
 
-def _entry(document: Document) -> Entry:
+def entry_of(document: Document) -> Entry:
     try:
         event = parse(document.text)
     except NotJson:  # an event that is malformed in a way only `Malformed` could name

@@ -6,6 +6,7 @@ A face only shows; what it is shown was decided by the call.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol, TextIO
 
@@ -13,7 +14,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-from rtcli.protocol.updates import Connected, EventIn, Update, Words
+from rtcli.protocol.codec import text_of
+from rtcli.protocol.updates import Closed, Connected, EventIn, Refused, Update, Words
 from rtcli.terminal import lines, ndjson
 
 
@@ -25,6 +27,9 @@ class Face(Protocol):
 
     def show(self, update: Update, at: float) -> None:
         """`at`: when the call said so (seconds, monotonic)."""
+
+    def rest(self) -> float | None:
+        """Called between updates; seconds until it must be called again, None when it need not."""
 
 
 def console(stream: TextIO, *, color: bool = True) -> Console:
@@ -51,6 +56,9 @@ class PlainFace:
         elif (line := lines.status(update)) is not None and (not self._quiet or lines.is_error(update)):
             self._print(self._err, line)
 
+    def rest(self) -> float | None:
+        return None
+
     def _show_words(self, said: Words) -> None:
         if said.speaker == "model" and not self._out.is_terminal:
             self._out.file.write(lines.bare_words(said) + "\n")
@@ -64,31 +72,52 @@ class PlainFace:
         target.print(line, soft_wrap=not target.is_terminal)
 
 
+Keep = Callable[[ndjson.Document], bool]
+
+
 class JsonFace:
     """One JSON object a line on standard output, flushed; errors also as a line on standard error."""
 
-    def __init__(self, out: TextIO, err: TextIO, *, sid: str = "1", raw: bool = False) -> None:
+    def __init__(
+        self, out: TextIO, err: TextIO, *, sid: str = "1", raw: bool = False, keep: Keep | None = None
+    ) -> None:
+        """`keep`: which lines are shown; the last one always is."""
         self._out = out
         self._err = console(err)
         self._sid = sid
         self._raw = raw
         """The service's events alone, as they came."""
+        self._keep = keep
         self._seq = 0
         self._began = time.monotonic()
+        self._refused: Exception | None = None
 
     def show(self, update: Update, at: float) -> None:
         if isinstance(update, Connected):
             self._sid = update.name
+        told = isinstance(update, Closed) and update.error is not None and update.error is self._refused
+        if isinstance(update, Refused):
+            self._refused = self._refused or update.error
         if self._raw:
             self._show_raw(update)
         else:
-            for document in ndjson.documents(update):
-                self._write(self._stamped(document, at))
-        if (line := lines.status(update)) is not None and lines.is_error(update):
+            self._show_documents(update, at, told=told)
+        if not told and (line := lines.status(update)) is not None and lines.is_error(update):
             self._err.print(line, soft_wrap=True)
 
+    def _show_documents(self, update: Update, at: float, *, told: bool) -> None:
+        """`told`: what ended the call stands there already."""
+        if isinstance(update, Closed) and update.error is not None and not told:
+            self._write(self._stamped(ndjson.Document("local", text_of(ndjson.error_object(update.error))), at))
+        for document in ndjson.documents(update):
+            if isinstance(update, Closed) or self._keep is None or self._keep(document):
+                self._write(self._stamped(document, at))
+
+    def rest(self) -> float | None:
+        return None
+
     def _show_raw(self, update: Update) -> None:
-        if isinstance(update, EventIn):
+        if isinstance(update, EventIn) and (self._keep is None or all(map(self._keep, ndjson.documents(update)))):
             self._write(ndjson.one_object_line(update.raw))
 
     def _stamped(self, document: ndjson.Document, at: float) -> str:
@@ -100,3 +129,12 @@ class JsonFace:
     def _write(self, line: str) -> None:
         self._out.write(line + "\n")
         self._out.flush()
+
+
+class NoFace:
+    """Takes everything and shows nothing: nobody looks any more."""
+
+    def show(self, update: Update, at: float) -> None: ...
+
+    def rest(self) -> float | None:
+        return None

@@ -17,6 +17,9 @@ STYLES = {
     "rt.you": "bold cyan",
     "rt.model": "bold magenta",
     "rt.quiet": "dim",
+    "rt.in": "magenta",
+    "rt.out": "cyan",
+    "rt.local": "dim",
     "rt.warning": "yellow",
     "rt.error": "bold red",
 }

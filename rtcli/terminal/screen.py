@@ -1,0 +1,221 @@
+"""The face of a call on a terminal: the conversation scrolls, the bottom tells the truth, the prompt is never torn.
+
+`show` runs in the face's thread and waits for the terminal; the prompt has its own thread (`prompt`). The two meet in
+`Status`, which is replaced as a whole, and in `print_above`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from rich.text import Text
+
+from rtcli.protocol.updates import Closed, Stats, Update, Words
+from rtcli.protocol.usage import dollars
+from rtcli.terminal import events, lines
+from rtcli.terminal.faces import console
+from rtcli.terminal.prompt import Keys, Prompt
+from rtcli.terminal.status import Status, growing_lines, status_line
+from rtcli.terminal.summary import Summary
+
+
+Detail = Literal["none", "key", "all"]
+DETAILS: tuple[Detail, ...] = ("none", "key", "all")
+BATCH = 0.05
+"""Seconds within which lines are printed together: each print redraws the prompt."""
+LOOK = 0.2
+"""Seconds between two looks at what the user wished for."""
+MOST = 200
+"""Lines that wait for their batch."""
+
+
+class Screen:
+    """A face that is also where the user types."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        commands: list[tuple[str, str]],
+        detail: Detail = "none",
+        echo: str = "",
+        history: Path | None = None,
+        color: bool = True,
+        quiet: bool = False,
+    ) -> None:
+        self._status = Status(echo=echo)
+        self._summary = Summary()
+        self.detail: Detail = detail
+        self._run: events.Run | None = None
+        self._quiet = quiet
+        self._out = console(sys.stdout, color=color)
+        self._err = console(sys.stderr, color=color)
+        self._prompt = Prompt(
+            keys,
+            above=lambda columns: growing_lines(self._status, columns),
+            below=lambda columns: status_line(self._status, columns, time.monotonic()),
+            commands=commands,
+            history=history,
+            color=color,
+        )
+        self._commands = commands
+        self._wishes: deque[str] = deque(maxlen=16)
+        self._waiting: list[Text] = []
+        self._flushed_at = 0.0
+
+    # ---- the face ----
+
+    def start(self) -> None:
+        """From now on the user can type."""
+        self._prompt.start()
+
+    def show(self, update: Update, at: float) -> None:
+        before, self._status = self._status, self._status.after(update, at)
+        self._summary.take(update, at)
+        if self.detail != "none":
+            self._add_events(update)
+        if isinstance(update, Closed):
+            self._close(update)
+            return
+        self._waiting += self._lines(update)
+        if self._status is not before:
+            self._prompt.refresh()
+
+    def rest(self) -> float | None:
+        self._waiting += self._wished()
+        if not self._waiting:
+            return LOOK
+        due = self._flushed_at + BATCH - time.monotonic()
+        if due > 0 and len(self._waiting) < MOST:
+            return due
+        self._flush()
+        return LOOK
+
+    # ---- the user's own wishes, in the prompt's thread ----
+
+    def cycle_detail(self) -> None:
+        self._set_detail(DETAILS[(DETAILS.index(self.detail) + 1) % len(DETAILS)])
+
+    def perform(self, what: str) -> None:
+        """`help`, `stats`, `cost`, `events` or `events LEVEL`."""
+        command, _, rest = what.partition(" ")
+        if command == "events" and rest not in DETAILS:
+            self.cycle_detail()
+        elif command == "events":
+            self._set_detail(rest)  # type: ignore[arg-type] - one of them, as tested
+        else:
+            self._wishes.append(command)
+
+    def _set_detail(self, detail: Detail) -> None:
+        self.detail = detail
+        self._wishes.append("events")
+
+    def _wished(self) -> list[Text]:
+        """What was asked for since the last look, as lines: printed by the face's thread alone."""
+        asked: list[Text] = []
+        while self._wishes:
+            asked += self._answer(self._wishes.popleft())
+        return asked
+
+    def _answer(self, wish: str) -> list[Text]:
+        match wish:
+            case "help":
+                width = max(len(name) for name, _ in self._commands)
+                texts = [f"{name:<{width}}  {text}" for name, text in self._commands]
+            case "stats":
+                texts = stats_lines(self._status.stats)
+            case "cost":
+                texts = [f"{self._status.tokens} tokens, {dollars(self._status.cost)}"]
+            case _:
+                texts = [f"events: {self.detail}"]
+        return [Text(text, style="rt.quiet") for text in texts]
+
+    # ---- what is printed ----
+
+    def _lines(self, update: Update) -> list[Text]:
+        if isinstance(update, Words):
+            return [] if update.typed else [lines.words(update)]  # what was typed stands in the scrollback already
+        line = lines.status(update)
+        return [line] if line is not None and (lines.is_error(update) or not self._quiet) else []
+
+    def _add_events(self, update: Update) -> None:
+        """Events between the words, runs of deltas as one line."""
+        for entry in events.entries(update):
+            if self.detail == "key" and not _is_key(entry):
+                continue
+            grown = self._run.grown(entry) if self._run else None
+            if grown is None:
+                self._end_run()
+                grown = events.Run.of(entry, datetime.now().astimezone())
+            self._run = grown
+            if entry.folds_into is None:
+                self._end_run()
+
+    def _end_run(self) -> None:
+        if self._run is not None:
+            self._waiting.append(events.line(self._run))
+            self._run = None
+
+    def _flush(self) -> None:
+        ready, self._waiting = self._waiting, []
+        self._flushed_at = time.monotonic()
+
+        def write() -> None:
+            for line in ready:
+                self._out.print(line)
+
+        self._prompt.print_above(write)
+
+    def _close(self, closed: Closed) -> None:
+        self._end_run()
+        self._flush()
+        self._prompt.stop()
+        error = lines.status(closed)
+        for line in ([] if self._quiet else self._summary.lines()) + ([error] if error is not None else []):
+            self._err.print(line)
+
+
+def stats_lines(stats: Stats | None) -> list[str]:
+    if stats is None:
+        return ["no figures yet"]
+    trip = "?" if stats.round_trip is None else f"{stats.round_trip * 1000:.0f} ms"
+    lost = "?" if stats.lost is None else f"{stats.lost:.1%}"
+    wire = f"round trip {trip}, lost {lost}, {stats.unsent} bytes of events unsent"
+    figures = [
+        f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in stats.playout.items()
+    ]
+    return [wire, "playout: " + ", ".join(figures)]
+
+
+def _is_key(entry: events.Entry) -> bool:
+    """What somebody follows a conversation by: no deltas, no parts, no figures."""
+    return entry.is_error or entry.type in KEY_EVENTS
+
+
+KEY_EVENTS = frozenset(
+    {
+        "session.created",
+        "session.updated",
+        "session.update",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.create",
+        "conversation.item.truncated",
+        "response.create",
+        "response.cancel",
+        "response.created",
+        "response.done",
+        "output_audio_buffer.clear",
+        "output_audio_buffer.started",
+        "output_audio_buffer.stopped",
+        "output_audio_buffer.cleared",
+        "response.function_call_arguments.done",
+    }
+)
