@@ -21,7 +21,6 @@ from rtcli.protocol.conversation import (
     Plan,
 )
 from rtcli.protocol.intents import (
-    Finish,
     Interrupt,
     MicrophoneEnded,
     Mistyped,
