@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rtcli.audio.base import Microphone, Speaker
+from rtcli.audio.echo import EchoCanceller
 from rtcli.errors import CallLost, ConnectError, DeviceError, EventTooLarge, RtcliError
 from rtcli.errors import Step as ConnectStep
 from rtcli.measures import Downlink, Measures, Uplink
@@ -106,6 +107,7 @@ class Parts:
     playout: Downlink
     speaker: Speaker | None
     microphone: Microphone | None
+    echo: EchoCanceller
     microphone_asked: bool = False
     """Its failure ends the call; else the call goes on without it."""
     speaker_asked: bool = False
@@ -135,7 +137,7 @@ class Call:
         self._step: ConnectStep = "call"
         self._finish: Finish | None = None
         self._listening = False
-        self._measures = Measures(parts.uplink, parts.playout, self._tell)
+        self._measures = Measures(parts.uplink, parts.playout, parts.echo, self._tell)
         self.room = threading.Event()
         """Set while the call takes more intents: a pipe that is ahead of the answers waits for it."""
         self.room.set()

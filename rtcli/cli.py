@@ -10,7 +10,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from rtcli.commands import auth, config
+from rtcli.commands.devices import devices
 from rtcli.commands.sandbox import sandbox
+from rtcli.commands.send import send
 from rtcli.commands.talk import talk
 from rtcli.commands.token import token
 from rtcli.errors import RtcliError
@@ -36,7 +38,9 @@ app = typer.Typer(
 )
 app.command()(talk)
 app.command()(token)
+app.command()(send)
 app.command()(sandbox)
+app.command()(devices)
 app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")
 

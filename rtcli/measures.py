@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol
 
+from rtcli.audio.echo import EchoCanceller
 from rtcli.audio.playout import PlayoutStats
 from rtcli.protocol import server_events
 from rtcli.protocol.codec import JsonObject
@@ -47,9 +48,10 @@ class Downlink(AudioSink, Protocol):
 
 
 class Measures:
-    def __init__(self, uplink: Uplink, playout: Downlink, tell: Callable[[Update], None]) -> None:
+    def __init__(self, uplink: Uplink, playout: Downlink, echo: EchoCanceller, tell: Callable[[Update], None]) -> None:
         self._uplink = uplink
         self._playout = playout
+        self._echo = echo
         self._tell = tell
         self._timer = TurnTimer()
         self._bill = Bill()
@@ -99,7 +101,17 @@ class Measures:
         now, before = await peer.stats(), self._counted
         self._counted = now
         lost = share_lost(before, now) if before else None
-        self._tell(Stats(now.round_trip, lost, now.jitter, asdict(self._playout.stats()), now.buffered))
+        self._tell(
+            Stats(
+                round_trip=now.round_trip,
+                lost=lost,
+                jitter=now.jitter,
+                playout=asdict(self._playout.stats()),
+                unsent=now.buffered,
+                echo=self._echo.name,
+                erle_db=self._echo.erle_db,
+            )
+        )
 
 
 def share_lost(before: PeerStats, now: PeerStats) -> float | None:

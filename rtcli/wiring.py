@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rtcli.errors import DeviceError, UsageError
 from rtcli.protocol.hosts import host_of, is_loopback
-from rtcli.settings import Settings, config_path, resolve
+from rtcli.settings import Echo, Settings, config_path, resolve
 
 
 if TYPE_CHECKING:
@@ -84,12 +84,14 @@ def http_client(settings: Settings) -> Http:
 
 def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Settings) -> Parts:
     """The parts of a call whose offer goes to `url`; one to this machine stays on loopback."""
+    from rtcli.audio.echo import make_canceller
     from rtcli.audio.opus import make_decoder, make_encoder
     from rtcli.audio.playout import Playout
     from rtcli.audio.uplink import Uplink
     from rtcli.call import Parts
 
     loopback = is_loopback(host_of(url))
+    canceller = make_canceller(sound.echo_mode(settings))
     servers = [_ice_server(server) for server in settings.ice_servers]
 
     def make_peer(source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer:
@@ -100,8 +102,9 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
     return Parts(
         peer=make_peer,
         signalling=signalling,
-        uplink=Uplink(sound.microphone, make_encoder()),
-        playout=Playout(make_decoder),
+        uplink=Uplink(sound.microphone, make_encoder(), echo=canceller),
+        playout=Playout(make_decoder, played=canceller.played),
+        echo=canceller,
         speaker=sound.speaker,
         microphone=sound.microphone,
         microphone_asked=sound.microphone_asked,
@@ -140,21 +143,29 @@ class Sound:
     """On the command line: its failure ends the call."""
     speaker_asked: bool = False
 
+    def echo_mode(self, settings: Settings) -> Echo:
+        """Nothing is to be cancelled unless both ends are in one room."""
+        from rtcli.audio.portaudio import DeviceMicrophone, DeviceSpeaker
+
+        in_one_room = isinstance(self.microphone, DeviceMicrophone) and isinstance(self.speaker, DeviceSpeaker)
+        return settings.audio_echo if in_one_room else "off"
+
     @property
     def described(self) -> str:
         microphone = self.microphone.name if self.microphone else "none (type instead)"
         return f"microphone: {microphone} · speaker: {self.speaker.name}"
 
 
-def open_sound(settings: Settings) -> Sound:
+def open_sound(settings: Settings, told: Callable[[str], None]) -> Sound:
     """Microphone and speaker as asked for. Nothing is started yet.
 
     One asked for on the command line and missing raises DeviceError; one named in the configuration and missing is a
     notice, and the default device is taken; no default device is a notice, and the call goes on without.
+    `told`: gets a line for people when a device goes or comes in mid-call; called in threads of the devices.
     """
     notices: list[str] = []
-    microphone = _microphone(settings, notices)
-    speaker = _speaker(settings, notices)
+    microphone = _microphone(settings, notices, told)
+    speaker = _speaker(settings, notices, told)
     return Sound(
         microphone,
         speaker,
@@ -163,6 +174,26 @@ def open_sound(settings: Settings) -> Sound:
         microphone_asked=settings.origin("audio.input") == "flag",
         speaker_asked=settings.origin("audio.output") == "flag",
     )
+
+
+def file_sound(microphone: str | None, speaker: str | None) -> Sound:
+    """Files, or silence and nobody who hears: no device is looked for. Raises UsageError when one can not be read."""
+    from rtcli.audio.files import NullSpeaker, WavMicrophone, WavSpeaker
+
+    return Sound(
+        WavMicrophone(microphone) if microphone else None,
+        WavSpeaker(speaker) if speaker else NullSpeaker(),
+        microphone_is_file=microphone is not None,
+        microphone_asked=microphone is not None,
+        speaker_asked=speaker is not None,
+    )
+
+
+def devices() -> list[Device]:
+    """The machine's audio devices. Raises DeviceError without PortAudio."""
+    from rtcli.audio import portaudio
+
+    return portaudio.devices()
 
 
 def with_sample_question(sound: Sound) -> Sound:
@@ -179,7 +210,7 @@ def _is_file(spec: str | None) -> bool:
     return spec is not None and spec.lower().endswith((".wav", ".wave"))
 
 
-def _microphone(settings: Settings, notices: list[str]) -> Microphone | None:
+def _microphone(settings: Settings, notices: list[str], told: Callable[[str], None]) -> Microphone | None:
     spec = settings.audio_input
     if spec == "none":
         return None
@@ -187,15 +218,15 @@ def _microphone(settings: Settings, notices: list[str]) -> Microphone | None:
         from rtcli.audio.files import WavMicrophone
 
         return WavMicrophone(spec)
-    device = _device("input", spec, settings, notices)
-    if device is None:
+    found = _device("input", spec, settings, notices)
+    if found is None:
         return None
     from rtcli.audio.portaudio import DeviceMicrophone
 
-    return DeviceMicrophone(device)
+    return DeviceMicrophone(found.device, on_event=told)
 
 
-def _speaker(settings: Settings, notices: list[str]) -> Speaker:
+def _speaker(settings: Settings, notices: list[str], told: Callable[[str], None]) -> Speaker:
     from rtcli.audio.files import NullSpeaker, WavSpeaker
 
     spec = settings.audio_output
@@ -203,23 +234,32 @@ def _speaker(settings: Settings, notices: list[str]) -> Speaker:
         return NullSpeaker()
     if spec is not None and _is_file(spec):
         return WavSpeaker(spec)
-    device = _device("output", spec, settings, notices)
-    if device is None:  # somebody must still take what comes, so that its timing is measured
+    found = _device("output", spec, settings, notices)
+    if found is None:  # somebody must still take what comes, so that its timing is measured
         return NullSpeaker()
     from rtcli.audio.portaudio import DeviceSpeaker
 
-    return DeviceSpeaker(device)
+    return DeviceSpeaker(found.device, on_event=told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    device: Device | None
+    """None: whatever is the default."""
 
 
 def _device(
     kind: Literal["input", "output"], spec: str | None, settings: Settings, notices: list[str]
-) -> Device | None:
+) -> _Found | None:
     """The device named, else the default one; None, and a notice, when there is none."""
     from rtcli.audio.portaudio import default, find
 
     what = "microphone" if kind == "input" else "loudspeaker"
     try:
-        return default(kind) if spec is None else find(kind, spec)
+        if spec is not None:
+            return _Found(find(kind, spec))
+        default(kind)
+        return _Found(None)
     except DeviceError as error:
         if settings.origin(f"audio.{kind}") == "flag":
             raise

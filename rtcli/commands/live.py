@@ -8,7 +8,7 @@ from pathlib import Path
 from rtcli.call import Call
 from rtcli.commands.slash import COMMANDS, Local, meaning_of
 from rtcli.errors import UsageError
-from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mistyped, Mute
+from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mistyped, Mute, Talk
 from rtcli.settings import Settings
 from rtcli.terminal.prompt import Keys
 from rtcli.terminal.screen import Screen
@@ -17,7 +17,7 @@ from rtcli.terminal.screen import Screen
 class LiveScreen:
     """A screen and its call: face and source in one."""
 
-    def __init__(self, settings: Settings, *, history: Path | None, quiet: bool, color: bool) -> None:
+    def __init__(self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool) -> None:
         self._call: Call | None = None
         self._interrupt: Callable[[], None] | None = None
         self.screen = Screen(
@@ -25,7 +25,7 @@ class LiveScreen:
                 line=self._line,
                 end=lambda: self._post(HangUp()),
                 hang_up=lambda: self._post(HangUp("interrupted")),
-                mute=lambda: self._post(Mute()),
+                mute=lambda: self._post(Talk() if ptt else Mute()),
                 interrupt=lambda: self._post(Interrupt()),
                 events=lambda: self.screen.cycle_detail(),  # noqa: PLW0108 - the screen is not made yet
             ),

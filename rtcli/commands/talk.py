@@ -53,6 +53,7 @@ class _Request:
     json: bool
     raw: bool
     muted: bool
+    ptt: bool
     initial: str | None
     stdin: Stdin
     on_eof: OnEof
@@ -78,7 +79,22 @@ def talk(
     output: Annotated[
         str | None, flag("--output", text="Loudspeaker: likewise.", env="RTCLI_AUDIO_OUTPUT", panel=SOUND)
     ] = None,
+    echo: Annotated[
+        str | None,
+        flag(
+            "--echo",
+            text="auto, aec (echo canceller), gate (half duplex) or off.",
+            env="RTCLI_AUDIO_ECHO",
+            panel=SOUND,
+            metavar="MODE",
+        ),
+    ] = None,
+    ptt: Annotated[bool, flag("--ptt", text="Push to talk: Ctrl-T begins and ends your turn.", panel=SOUND)] = False,
     muted: Annotated[bool, flag("--muted", text="Begin muted.", panel=SOUND)] = False,
+    events: Annotated[
+        str | None,
+        flag("--events", text="Events between the words: none, key or all.", env="RTCLI_EVENTS", metavar="LEVEL"),
+    ] = None,
     initial: Annotated[str | None, flag("--initial", text="Say this first.")] = None,
     json: Annotated[bool, flag("--json", text="Everything as JSON, one object a line.")] = False,
     raw: Annotated[bool, flag("--raw", text="The service's events alone, as they came.", rare=True)] = False,
@@ -106,12 +122,21 @@ def talk(
 
     Ctrl-C hangs up. In a pipe the model's words stand on standard output, a line a turn.
     """
-    flags = {**session.flags(), **asdict(way), "audio_input": input, "audio_output": output}
+    flags = {
+        **session.flags(),
+        **asdict(way),
+        "audio_input": input,
+        "audio_output": output,
+        "audio_echo": echo,
+        "events": events,
+    }
+    if ptt:
+        flags["vad"] = "off"
     with wiring.logging_to(general.verbose, general.log):
         settings = wiring.settings_for(flags, general.profile)
         taken = one_reader(way, session)
         request = _Request(
-            settings, general, way, wish_of(session), not taken, json, raw, muted, initial, stdin, on_eof
+            settings, general, way, wish_of(session), not taken, json, raw, muted, ptt, initial, stdin, on_eof
         )
         raise typer.Exit(_hold(request))
 
@@ -131,7 +156,8 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
     from rtcli.protocol.updates import Notice
 
     settings = request.settings
-    sound = wiring.open_sound(settings)
+    loop = asyncio.get_running_loop()
+    sound = wiring.open_sound(settings, lambda text: loop.call_soon_threadsafe(tell, Notice(text)))
     sampled = _samples(request, sound)
     if sampled:
         sound = wiring.with_sample_question(sound)
@@ -148,7 +174,7 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
             tell(Notice(notice))
         tell(Notice(f"{sound.described} · {way.described}"))
         call = ways.make_call(way, sound, plan, settings)
-        if request.muted:
+        if request.muted or request.ptt:
             call.post(Mute(on=True))
         if request.initial:
             call.post(Say(request.initial))
@@ -171,7 +197,9 @@ def _ends(request: _Request) -> tuple[Face, Source | None]:
     if request.typed and request.lines and wiring.draws():
         from rtcli.commands.live import LiveScreen
 
-        live = LiveScreen(request.settings, history=wiring.history_file(request.settings), quiet=quiet, color=color)
+        live = LiveScreen(
+            request.settings, ptt=request.ptt, history=wiring.history_file(request.settings), quiet=quiet, color=color
+        )
         return live.screen, live
     return PlainFace(sys.stdout, sys.stderr, quiet=quiet, color=color), _lines(request)
 

@@ -123,6 +123,10 @@ class Stats:
     """The playout's own figures; milliseconds where a name says so."""
     unsent: int
     """Bytes of events that wait for the wire."""
+    echo: str = "off"
+    """`aec`, `gate` or `off`."""
+    erle_db: float | None = None
+    """What the canceller takes off the echo of late; None until something was heard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,11 @@ class Screen:
         *,
         commands: list[tuple[str, str]],
         detail: Detail = "none",
-        echo: str = "",
         history: Path | None = None,
         color: bool = True,
         quiet: bool = False,
     ) -> None:
-        self._status = Status(echo=echo)
+        self._status = Status()
         self._summary = Summary()
         self.detail: Detail = detail
         self._run: events.Run | None = None
@@ -185,7 +184,8 @@ def stats_lines(stats: Stats | None) -> list[str]:
         return ["no figures yet"]
     trip = "?" if stats.round_trip is None else f"{stats.round_trip * 1000:.0f} ms"
     lost = "?" if stats.lost is None else f"{stats.lost:.1%}"
-    wire = f"round trip {trip}, lost {lost}, {stats.unsent} bytes of events unsent"
+    effect = "" if stats.erle_db is None else f", {stats.erle_db:.0f} dB taken off"
+    wire = f"round trip {trip}, lost {lost}, {stats.unsent} bytes of events unsent, echo {stats.echo}{effect}"
     figures = [
         f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}"
         for name, value in stats.playout.items()

@@ -63,7 +63,6 @@ class Status:
     """Seconds, of the last turn."""
     tokens: int = 0
     cost: float | None = None
-    echo: str = ""
     growing: tuple[Growing, ...] = ()
     """Unfinished turns, in the order they began."""
 
@@ -230,7 +229,11 @@ def _spent(status: Status) -> _Part:
 
 
 def _echo(status: Status) -> _Part:
-    return _Part(8, "class:status.quiet", f"echo {status.echo}" if status.echo else "", status.echo)
+    stats = status.stats
+    if stats is None or stats.echo == "off":
+        return _Part(8, "", "")
+    effect = "" if stats.erle_db is None else f" -{stats.erle_db:.0f} dB"
+    return _Part(8, "class:status.quiet", f"echo {stats.echo}{effect}", stats.echo)
 
 
 def _network(status: Status) -> _Part:

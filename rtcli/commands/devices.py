@@ -1,0 +1,57 @@
+"""`rtcli devices`: audio inputs and outputs."""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtcli import wiring
+from rtcli.commands.options import General, flag, grouped
+
+
+if TYPE_CHECKING:
+    from rtcli.audio.base import Device
+
+
+@grouped
+def devices(
+    *,
+    json: Annotated[bool, flag("--json", text="As one JSON document.")] = False,
+    general: General,
+) -> None:
+    """Audio inputs and outputs of this machine.
+
+    Examples:
+
+      rtcli devices
+
+      rtcli talk --input "USB" --output 3
+
+    A device is chosen by its number, its name or a part of it; * marks the default ones.
+    """
+    from rtcli.terminal.text import safe
+
+    with wiring.logging_to(general.verbose, general.log):
+        found = wiring.devices()
+    if json:
+        typer.echo(json_module.dumps([asdict(device) for device in found], ensure_ascii=False))
+        return
+    if not found:
+        typer.echo("no audio device on this machine", err=True)
+    for device in found:
+        typer.echo(safe(_line(device)))
+
+
+def _line(device: Device) -> str:
+    ends = [
+        f"{channels} {name}{' *' if is_default else ''}"
+        for channels, name, is_default in (
+            (device.inputs, "in", device.is_default_input),
+            (device.outputs, "out", device.is_default_output),
+        )
+        if channels
+    ]
+    return f"{device.index:>3}  {device.name}  ({device.host_api}; {', '.join(ends)}; {device.default_rate} Hz)"
