@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isqrt, sqrt
 from typing import Final
 
 
@@ -64,6 +65,8 @@ def find_sum(text: str) -> Sum | None:
     """The first sum with at least one operator in it."""
     tokens = _tokens(text)
     for start in range(len(tokens)):
+        if tokens[start : start + 3] == ["square", "root", "of"]:
+            return _root(_number(tokens, start + 3)[0])
         terms, signs = _chain(tokens, start)
         if signs:
             return _solved(terms, signs)
@@ -83,7 +86,9 @@ def numbers(text: str) -> list[Fraction]:
 
 
 def say(value: Fraction) -> str:
-    """`7`, `0.25`, `about 0.3333`."""
+    """`7`, `minus 7`, `0.25`, `about 0.3333`."""
+    if value < 0:
+        return f"minus {say(-value)}"
     if value.denominator == 1:
         return str(value.numerator)
     rounded = f"{float(value):.4f}".rstrip("0").rstrip(".")
@@ -167,6 +172,13 @@ def _with_decimals(value: Fraction, tokens: Sequence[str], at: int) -> tuple[Fra
         end += 1
     decimals = "".join(str(_UNITS[word]) for word in tokens[at + 1 : end])
     return (value + Fraction(int(decimals), 10 ** len(decimals)), end) if decimals else (value, at)
+
+
+def _root(value: Fraction | None) -> Sum | None:
+    if value is None:
+        return None
+    exact = Fraction(isqrt(value.numerator), isqrt(value.denominator))
+    return Sum(f"the square root of {say(value)}", exact if exact**2 == value else Fraction(sqrt(value)))
 
 
 def _solved(terms: list[Fraction], signs: list[str]) -> Sum:

@@ -8,6 +8,7 @@ would look on the network. Moonshine's own voice activity is off (`vad_threshold
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -24,8 +25,8 @@ from rtcli.sandbox.engine.resample import EAR_RATE, Downsampler, Samples
 
 _SPEECH: Final = 0.4
 """Silero's score in at least one frame of what is worth recognising."""
-_LONGEST: Final = 14 * EAR_RATE // FRAME
-_SHORTEST: Final = 7 * EAR_RATE // FRAME
+_LONGEST: Final = 12 * EAR_RATE // FRAME
+_SHORTEST: Final = 6 * EAR_RATE // FRAME
 """Frames in one pass. Moonshine cuts at 15 s, through a word if need be, so longer speech is cut here, in a pause."""
 
 
@@ -33,6 +34,7 @@ _MARGINS: Final = (EAR_RATE // 5, EAR_RATE // 2)
 """Silence put before and after, in samples; on a sound that ends at once Moonshine says the last word twice."""
 
 
+_MOST_KNOWN: Final = 64
 _DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -41,13 +43,14 @@ class Recogniser:
 
     def __init__(self, silero: Silero) -> None:
         self._silero = silero
+        self._known: dict[bytes, str] = {}
         self._model = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY, options={"vad_threshold": "0.0"})
         self._words(np.zeros(EAR_RATE, np.float32))  # the first run allocates: better now than in the first turn
 
     def recognise(self, pcm: bytes) -> str:
         """The words in 48 kHz s16le; empty when it holds no speech, for which Moonshine would write "You"."""
         sound = Downsampler().feed(pcm)
-        return written(" ".join(self._words(part) for part in self._parts(sound)))
+        return written(" ".join(self._once(part) for part in self._parts(sound)))
 
     def close(self) -> None:
         self._model.close()
@@ -62,6 +65,15 @@ class Recogniser:
             if max(scores[begin:end]) >= _SPEECH:
                 yield sound[begin * FRAME : end * FRAME if end < len(scores) else None]
             begin = end
+
+    def _once(self, part: Samples) -> str:
+        """Remembered, because a turn is recognised again after each pause in it: only its last part is new then."""
+        key = hashlib.blake2b(part.tobytes(), digest_size=16).digest()
+        words = self._known.pop(key, None)
+        self._known[key] = self._words(part) if words is None else words
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        return self._known[key]
 
     def _words(self, sound: Samples) -> str:
         # By the library's own call: the package's `transcribe_without_streaming` turns samples into Python floats and

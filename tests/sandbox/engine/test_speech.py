@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -197,6 +198,27 @@ def test_long_speech_is_recognised_to_its_end(engine: SpeechEngine) -> None:
     pcm = said(engine, text)
     assert len(pcm) / 2 / RATE > 15
     assert errors(text, asyncio.run(engine.transcribe(pcm))) <= 3
+
+
+def test_a_long_turn_recognised_again_costs_its_last_part_only(
+    engine: SpeechEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recogniser = engine._recogniser
+    passes: list[int] = []
+    recognised = recogniser._words
+
+    def counted(sound: Any) -> str:
+        passes.append(len(sound))
+        return recognised(sound)
+
+    monkeypatch.setattr(recogniser, "_words", counted)
+    pcm = said(engine, "The wind blew over the hill and the old mill turned again. " * 4, voice="verse")
+    first = asyncio.run(engine.transcribe(pcm))
+    before = len(passes)
+    again = asyncio.run(engine.transcribe(pcm + silence(200)))
+    assert before >= 2
+    assert len(passes) == before + 1
+    assert words(again) == words(first)
 
 
 def test_the_head_is_asked_with_the_given_clock(engine: SpeechEngine) -> None:
