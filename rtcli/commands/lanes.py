@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from rtcli.protocol.updates import EventIn, EventOut, Growing, Update, Vitals
 
@@ -28,11 +29,12 @@ PATIENCE = 30.0
 class UpdateLane:
     """One writer (the loop), one reader (the face's thread)."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._waiting: deque[tuple[Update, float]] = deque()
         self._put = self._got = 0  # bytes; each has one writer
         self._filled = threading.Semaphore(0)
-        self._taken_at = time.monotonic()
+        self._taken_at = self._clock()
         self.folded = 0
         """Updates that were not shown."""
 
@@ -41,9 +43,9 @@ class UpdateLane:
             self.folded += 1
             return
         if not self._waiting:
-            self._taken_at = time.monotonic()
+            self._taken_at = self._clock()
         self._put += _size(update)
-        self._waiting.append((update, time.monotonic()))
+        self._waiting.append((update, self._clock()))
         self._filled.release()
 
     def get(self, timeout: float | None) -> tuple[Update, float] | None:
@@ -52,13 +54,13 @@ class UpdateLane:
             return None
         update, at = self._waiting.popleft()
         self._got += _size(update)
-        self._taken_at = time.monotonic()
+        self._taken_at = self._clock()
         return update, at
 
     @property
     def stuck(self) -> bool:
         """The face has taken nothing for too long, and too much waits for it."""
-        return self._put - self._got > MOST_WAITING and time.monotonic() - self._taken_at > PATIENCE
+        return self._put - self._got > MOST_WAITING and self._clock() - self._taken_at > PATIENCE
 
 
 def _size(update: Update) -> int:
