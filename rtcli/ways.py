@@ -280,9 +280,8 @@ def endpoint(settings: Settings) -> Endpoint:
 
 
 def _headers(settings: Settings) -> dict[str, str | Secret]:
-    """The user's own; only what may be seen of them anyway is no secret."""
-    revealed = {name: (str(value), value.reveal(os.environ)) for name, value in settings.headers.items()}
-    return {name: shown if shown == value.reveal() else value for name, (shown, value) in revealed.items()}
+    """The user's own. Any of them may be a credential, so none goes where a key would not."""
+    return {name: value.reveal(os.environ) for name, value in settings.headers.items()}
 
 
 def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:

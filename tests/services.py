@@ -324,7 +324,7 @@ class AppServer(Server):
 
 
 class Proxy:
-    """Tunnels (CONNECT) whatever host is asked for to one port on this machine, and notes whom it was asked for."""
+    """Leads to one port on this machine, whatever host is asked for, and notes the heads of the requests to itself."""
 
     def __init__(self, port: int) -> None:
         self.heads: list[str] = []
@@ -351,7 +351,10 @@ class Proxy:
             head += client.recv(1)
         self.heads.append(head.decode())
         there = socket.create_connection(("127.0.0.1", self._to))
-        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        if head.startswith(b"CONNECT "):
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            there.sendall(head)
         back = threading.Thread(target=_copy, args=(there, client), daemon=True)
         back.start()
         _copy(client, there)

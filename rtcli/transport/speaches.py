@@ -23,6 +23,8 @@ from rtcli.transport.base import AudioSink, AudioSource, Deliver, Message, Peer,
 
 MOST = 2 << 20
 """Characters of fragments that wait for the rest, of all messages together."""
+_KEPT = 100
+"""Characters that keeping a fragment costs beside its own; an empty one is not free."""
 MOST_FRAGMENTS = 4096
 """Of one message."""
 _UNKNOWN = frozenset({"output_audio_buffer.clear"})
@@ -83,7 +85,7 @@ class Envelopes:
     def _add(self, name: str, part: str, index: int, total: int) -> str | None:
         """Keep a fragment; all of the message when it was the last one missing."""
         parts = self._waiting.setdefault(name, {})
-        self._size += len(part) - len(parts.get(index, ""))
+        self._size += len(part) - len(parts[index]) if index in parts else len(part) + _KEPT
         parts[index] = part
         if len(parts) == total:
             self._forget(name)
@@ -94,7 +96,7 @@ class Envelopes:
         return None
 
     def _forget(self, name: str) -> None:
-        self._size -= sum(map(len, self._waiting.pop(name).values()))
+        self._size -= sum(len(part) + _KEPT for part in self._waiting.pop(name).values())
 
 
 class SpeachesPeer:

@@ -61,3 +61,12 @@ def test_after_two_retries_the_answer_stands() -> None:
 def test_the_backoff_doubles_to_8_s_and_jitter_takes_off_a_quarter_at_most() -> None:
     assert [retry.backoff(n) for n in range(6)] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
     assert retry.backoff(0, jitter=1.0) == 0.375
+
+
+def test_a_wait_that_was_asked_for_is_kept_up_to_two_minutes_and_twice() -> None:
+    assert retry.wait(7.5, 0) == 7.5
+    assert retry.wait(7.5, 1, jitter=1.0) == 7.5
+    assert retry.wait(7.5, 2) is None
+    assert retry.wait(120.0, 0) == 120.0
+    assert retry.wait(120.5, 0) is None
+    assert retry.wait(None, 1) == 1.0
