@@ -92,7 +92,7 @@ class IceAgent:
         if self._reach is Reach.MACHINE:
             self._put_up_fence({LOOPBACK, *addresses})
         if self._reach is not Reach.NETWORK:
-            others = [] if self._reach is Reach.LOOPBACK else addresses
+            others = [] if self._reach is Reach.LOOPBACK else [address for address in addresses if address != LOOPBACK]
             addresses = [LOOPBACK, *others]
         found = await self._gather(component=component, addresses=addresses)
         found += await self._from_servers(component)

@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from rtcli.transport.base import Down, Message
 from rtcli.transport.liveness import LOST
 from rtcli.transport.webrtc import WebRtcPeer
@@ -19,7 +21,6 @@ from tests.loopback.pair import LIMIT, Side, connected, until
 async def call_to_a_process(
     side: Side, *arguments: str
 ) -> AsyncIterator[tuple[WebRtcPeer, asyncio.subprocess.Process]]:
-    # A bare peer offers no address on loopback; it is reached at the machine's others, or finds us.
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.loopback.remote", *arguments, stdin=-1, stdout=-1
     )
@@ -64,11 +65,13 @@ def test_a_remote_that_sends_nothing_of_itself_is_not_taken_for_dead() -> None:
     asyncio.run(run())
 
 
-def test_a_loop_that_was_blocked_does_not_blame_the_remote() -> None:
+def test_a_loop_that_was_blocked_does_not_blame_the_remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtcli.transport.liveness.LOST", 2.0)
+
     async def run() -> None:
         side = Side()
         async with call_to_a_process(side):
-            time.sleep(LOST + 0.5)  # noqa: ASYNC251 - the stall
+            time.sleep(2.5)  # noqa: ASYNC251 - the stall
             count = len(side.sink.packets)
             await side.sink.wait_for(count + 50)
             assert side.inbox.downs == []
@@ -76,8 +79,8 @@ def test_a_loop_that_was_blocked_does_not_blame_the_remote() -> None:
     asyncio.run(run())
 
 
-def test_a_remote_that_hears_nothing_any_more_is_noticed() -> None:
-    """The network is gone: packets leave neither side."""
+def test_a_network_that_is_gone_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtcli.transport.liveness.LOST", 1.0)
 
     async def run() -> None:
         async with connected() as pair:
