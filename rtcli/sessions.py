@@ -72,9 +72,9 @@ def changes_for(settings: Settings, wish: SessionWish = NO_WISH) -> JsonObject |
     """Only what the user said, for a session made elsewhere; None when that is nothing. Raises UsageError likewise."""
     if settings.origin("model") == "flag":
         raise UsageError("--model can not be chosen here: the session was made elsewhere, and its model with it")
-    chosen = {**_options_given(settings, wish), "model": None}
-    changes = session_changes(SessionOptions(**chosen))
-    if changes is None:
+    options = replace(_options(settings, wish), model=None)
+    changes = _in_text(session_changes(options) or {}, options, settings, wish)
+    if not changes:
         return None
     if "model" in changes and not wish.force:
         raise UsageError("the session names a model, and it was made elsewhere: no update can change that")
@@ -87,12 +87,15 @@ def speaks_of_session(settings: Settings, wish: SessionWish = NO_WISH) -> bool:
     return flags or wish.transcription or wish.whole is not None or bool(wish.overrides)
 
 
+def _in_text(session: JsonObject, options: SessionOptions, settings: Settings, wish: SessionWish) -> JsonObject:
+    """`session`, answering in text where that is preferred and nobody said otherwise."""
+    if not wish.prefers_text or options.kind != "realtime" or settings.given("text"):
+        return session
+    return {"type": "realtime", "output_modalities": ["text"], **session}
+
+
 def _options(settings: Settings, wish: SessionWish) -> SessionOptions:
-    return SessionOptions(**_options_given(settings, wish))
-
-
-def _options_given(settings: Settings, wish: SessionWish) -> dict[str, Any]:
-    """What was said, by the names of SessionOptions.
+    """What was said.
 
     A whole session on the command line gives way to other options there, and not to the configuration. What the
     configuration says of conversations does not contradict a transcription session; what the command line says does.
@@ -111,7 +114,7 @@ def _options_given(settings: Settings, wish: SessionWish) -> dict[str, Any]:
         chosen["model"] = settings.model
     if "instructions" in chosen:
         chosen["instructions"] = _written(chosen["instructions"])
-    return chosen
+    return SessionOptions(**chosen)
 
 
 def _written(instructions: str) -> str:

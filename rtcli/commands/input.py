@@ -65,7 +65,7 @@ class Lines:
 
     def _run(self) -> None:
         try:
-            for line in self._lines():
+            for line in lines_of(self._descriptor):
                 self._take(line)
         except UsageError as error:
             self._call.post(Fail(error))
@@ -96,23 +96,26 @@ class Lines:
         if self._asks_sample and not self._came:
             self._call.post(PlayMicrophone())
 
-    def _lines(self) -> Iterator[str]:
-        rest = b""
-        while chunk := self._read():
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield from (_text(line) for line in whole)
-            if len(rest) > MAX_LINE:
-                raise UsageError(f"a line of more than {MAX_LINE} bytes on standard input")
-        if rest:
-            yield _text(rest)
 
-    def _read(self) -> bytes:
-        if self._descriptor is None:
-            return b""
-        try:
-            return os.read(self._descriptor, 65_536)
-        except OSError:  # closed, or a terminal that is gone
-            return b""
+def lines_of(descriptor: int | None) -> Iterator[str]:
+    """Lines as they come, without their ends; none without a descriptor. Raises UsageError for one that is endless."""
+    rest = b""
+    while chunk := _read(descriptor):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (_text(line) for line in whole)
+        if len(rest) > MAX_LINE:
+            raise UsageError(f"a line of more than {MAX_LINE} bytes on standard input")
+    if rest:
+        yield _text(rest)
+
+
+def _read(descriptor: int | None) -> bytes:
+    if descriptor is None:
+        return b""
+    try:
+        return os.read(descriptor, 65_536)
+    except OSError:  # closed, or a terminal that is gone
+        return b""
 
 
 def _text(line: bytes) -> str:

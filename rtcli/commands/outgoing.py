@@ -1,0 +1,142 @@
+"""What a script wants sent: texts, pictures and events, read and checked before there is a call."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtcli.commands.slash import event_of
+from rtcli.errors import UsageError
+from rtcli.protocol.check import check_event
+from rtcli.protocol.codec import JsonObject, text_of
+from rtcli.protocol.intents import Say, SendEvent
+from rtcli.protocol.shapes import Finding
+
+
+LIMIT_UNSAID, LIMIT_USUAL = 65_536, 262_144
+"""Bytes of an event: what RFC 8841 has where an answer names no limit, and what most peers name."""
+LARGEST_FILE = 64 << 20
+LARGEST_IMAGE = 16 << 20
+_IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """In order."""
+
+    intents: tuple[Say | SendEvent, ...]
+
+    @property
+    def events(self) -> list[JsonObject]:
+        """As they go out, but for the `event_id` that those without one get."""
+        return [event for intent in self.intents for event in _events_of(intent)]
+
+    @property
+    def asks(self) -> bool:
+        """An answer is asked for."""
+        return any(event.get("type") == "response.create" for event in self.events)
+
+
+def read_events(events: Iterable[str], files: Iterable[str]) -> list[SendEvent]:
+    """`-e` and `-f`. Raises UsageError naming the file and line of what is no event."""
+    given = [event_of(text) for text in events]
+    for name in files:
+        given += _file_events(name)
+    return given
+
+
+def read_image(name: str) -> str:
+    """A PNG or JPEG file as a data URI. Raises UsageError."""
+    raw = _bytes_of(name, LARGEST_IMAGE)
+    kind = next((kind for magic, kind in _IMAGES.items() if raw.startswith(magic)), None)
+    if kind is None:
+        raise UsageError(f"{name} is neither PNG nor JPEG")
+    return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+
+
+def numbered_event(line: str, number: int, where: str) -> SendEvent:
+    try:
+        return event_of(line)
+    except UsageError as error:
+        raise UsageError(f"{where}, line {number}: {error}") from None
+
+
+def _file_events(name: str) -> list[SendEvent]:
+    try:
+        text = _bytes_of(name, LARGEST_FILE).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{name} is no UTF-8 text") from None
+    lines = enumerate(text.splitlines(), 1)
+    return [numbered_event(line, number, name) for number, line in lines if line.strip()]
+
+
+def _bytes_of(name: str, limit: int) -> bytes:
+    try:
+        with Path(name).expanduser().open("rb") as file:
+            raw = file.read(limit + 1)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror or error}") from None
+    if len(raw) > limit:
+        raise UsageError(f"{name} has more than {limit} bytes")
+    return raw
+
+
+def _events_of(intent: Say | SendEvent) -> list[JsonObject]:
+    if isinstance(intent, SendEvent):
+        return [intent.event]
+    content: list[JsonObject] = [{"type": "input_text", "text": intent.text}] if intent.text else []
+    content += [{"type": "input_image", "image_url": uri} for uri in intent.images]
+    message: JsonObject = {"type": "message", "role": intent.role, "content": content}
+    create: JsonObject = {"type": "conversation.item.create", "item": message}
+    return [create, {"type": "response.create"}] if intent.respond else [create]
+
+
+# ---- --check --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the service would say of one event, as far as anybody knows."""
+
+    number: int
+    type: str
+    size: int
+    """Bytes."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def wrong(self) -> bool:
+        return bool(self.findings)
+
+    def to_json(self) -> JsonObject:
+        findings = [{"path": each.path, "problem": each.problem, "instead": each.instead} for each in self.findings]
+        return {
+            "event": self.number,
+            "type": self.type,
+            "bytes": self.size,
+            "limit": LIMIT_UNSAID,
+            "ok": not self.wrong,
+            "findings": findings,
+        }
+
+    def lines(self) -> list[str]:
+        """For people; not made safe yet."""
+        size = f"{self.size} of {LIMIT_UNSAID} bytes"
+        if LIMIT_UNSAID < self.size <= LIMIT_USUAL:
+            size = f"{self.size} bytes, fits where the other side takes {LIMIT_USUAL} and not where it names no limit"
+        head = f"{self.number}  {self.type}  {size}" + ("" if self.wrong else "  ok")
+        return [head, *(f"    {finding}" for finding in self.findings)]
+
+
+def verdicts(events: Iterable[JsonObject]) -> list[Verdict]:
+    return [_verdict(number, event) for number, event in enumerate(events, 1)]
+
+
+def _verdict(number: int, event: JsonObject) -> Verdict:
+    size = len(text_of({"event_id": f"rt_{number}", **event}).encode())
+    found = check_event(event)
+    if size > LIMIT_USUAL:
+        found = (*found, Finding("event", f"{size} bytes; no known service takes more than {LIMIT_USUAL}"))
+    return Verdict(number, str(event.get("type")), size, found)

@@ -1,0 +1,320 @@
+"""`rtcli send`: send events once, wait for the answer, exit."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtcli import ways, wiring
+from rtcli.commands.early import told_in_json
+from rtcli.commands.options import General, Session, Way, flag, grouped
+from rtcli.commands.session import one_reader, wish_of
+from rtcli.errors import UsageError
+from rtcli.sessions import SessionWish, session_for
+from rtcli.settings import Settings
+
+
+if TYPE_CHECKING:
+    from rtcli.call import Call
+    from rtcli.commands.outgoing import Outgoing
+    from rtcli.protocol.errand import Errand
+    from rtcli.protocol.intents import SendEvent
+    from rtcli.protocol.updates import Update
+    from rtcli.terminal.faces import Face
+
+
+class Role(StrEnum):
+    USER = "user"
+    SYSTEM = "system"
+
+
+WAITING = "Waiting"
+OUTPUT = "Output"
+BY_ITSELF = (None, "idle")
+"""Values of --until with which the conversation itself knows its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What this errand is, all options read."""
+
+    settings: Settings
+    general: General
+    way: Way
+    wish: SessionWish
+    outgoing: Outgoing
+    stdin: bool
+    """Standard input holds further events."""
+    audio: str | None
+    voice_out: str | None
+    until: str | None
+    timeout: float
+    json: bool
+    raw: bool
+
+
+@grouped
+def send(
+    message: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="What to say; - reads events from standard input.")
+    ] = None,
+    *,
+    event: Annotated[
+        list[str] | None, flag("--event", "-e", text="A client event as JSON. Repeatable.", metavar="JSON")
+    ] = None,
+    file: Annotated[
+        list[str] | None,
+        flag("--file", "-f", text="Client events, one a line; - is standard input. Repeatable.", metavar="FILE"),
+    ] = None,
+    audio: Annotated[
+        str | None, flag("--audio", text="Speak this instead of a text, in real time.", metavar="FILE.wav")
+    ] = None,
+    image: Annotated[
+        list[str] | None, flag("--image", text="Show a PNG or JPEG with the text. Repeatable.", metavar="FILE")
+    ] = None,
+    role: Annotated[Role, flag("--role", text="Whose words the text is (default user).", rare=True)] = Role.USER,
+    no_response: Annotated[
+        bool, flag("--no-response", text="Leave the text in the conversation and ask for no answer.", rare=True)
+    ] = False,
+    interrupt: Annotated[
+        bool, flag("--interrupt", text="Stop the answer that is running before the text.", rare=True)
+    ] = False,
+    until: Annotated[
+        str | None,
+        flag(
+            "--until",
+            text="Wait for this event instead of the answer's end; idle: until nothing is pending; none: not at all.",
+            panel=WAITING,
+            metavar="TYPE|idle|none",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        flag("--timeout", text="For everything (default 60).", panel=WAITING, min=0.1, metavar="SECONDS"),
+    ] = 60.0,
+    voice_out: Annotated[
+        str | None,
+        flag("--voice-out", text="Have the answer spoken, into this file.", panel=OUTPUT, metavar="FILE.wav"),
+    ] = None,
+    json: Annotated[bool, flag("--json", text="Everything as JSON, one object a line.", panel=OUTPUT)] = False,
+    raw: Annotated[
+        bool, flag("--raw", text="The service's events alone, as they came.", rare=True, panel=OUTPUT)
+    ] = False,
+    dry_run: Annotated[bool, flag("--dry-run", text="Print what would be sent.", panel=OUTPUT)] = False,
+    check: Annotated[
+        bool, flag("--check", text="Check the events without connecting; 2 when one is wrong.", panel=OUTPUT)
+    ] = False,
+    way: Way,
+    session: Session,
+    general: General,
+) -> None:
+    """Send events once over a call of its own, wait for the answer, exit.
+
+    Examples:
+
+      rtcli send "Summarise today"
+
+      rtcli send -e '{"type":"session.update","session":{"type":"realtime","instructions":"Be brief."}}'
+
+      rtcli send -f events.ndjson --until response.done
+
+      generate | rtcli send - --json | jq -r .type
+
+      rtcli send --voice-out answer.wav "Read me a poem"
+
+    Standard output holds the answer and nothing else. Exits with 5 when the service refuses anything, with 7 when
+    the time is up.
+    """
+    with wiring.logging_to(general.verbose, general.log), told_in_json(json):
+        words = " ".join(word for word in message or () if word != "-")
+        files = [name for name in file or () if name != "-"]
+        stdin = "-" in (*(message or ()), *(file or ()))
+        _refuse_contradictions(
+            words=bool(words), audio=audio, voice_out=voice_out, text=session.text, image=image, role=role
+        )
+        _refuse_pairs((json, "--json", raw, "--raw"), (dry_run, "--dry-run", check, "--check"))
+        one_reader(way, session, **{"-": stdin})
+        outgoing = _outgoing(words, image or [], event or [], files, role, respond=not no_response, interrupt=interrupt)
+        if not (outgoing.intents or stdin or audio):
+            raise UsageError("nothing to send: give a text, -e, -f, --audio or -")
+        asks = outgoing.asks or stdin or audio is not None
+        wish = wish_of(session, prefers_text=asks and voice_out is None)
+        flags = {**session.flags(), **asdict(way)}
+        if voice_out is not None:
+            flags["text"] = False
+        settings = wiring.settings_for(flags, general.profile)
+        request = _Request(settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw)
+        if check:
+            _check(request)
+        elif dry_run:
+            _show(request)
+        else:
+            raise typer.Exit(_hold(request))
+
+
+def _refuse_contradictions(
+    *, words: bool, audio: str | None, voice_out: str | None, text: bool | None, image: list[str] | None, role: Role
+) -> None:
+    if audio and (words or image):
+        raise UsageError("--audio speaks instead of a text")
+    if voice_out and text:
+        raise UsageError("--text asks for no voice, and --voice-out for one")
+    if image and role is not Role.USER:
+        raise UsageError("only a user shows an image")
+
+
+def _refuse_pairs(*pairs: tuple[bool, str, bool, str]) -> None:
+    for one, name, other, other_name in pairs:
+        if one and other:
+            raise UsageError(f"{name} and {other_name} exclude one another")
+
+
+def _outgoing(
+    words: str, images: list[str], events: list[str], files: list[str], role: Role, *, respond: bool, interrupt: bool
+) -> Outgoing:
+    from rtcli.commands.outgoing import Outgoing, read_events, read_image
+    from rtcli.protocol.intents import Say
+
+    shown = tuple(read_image(name) for name in images)
+    given = read_events(events, files)
+    if not (words or shown):
+        return Outgoing(tuple(given))
+    said = Say(words, role=role.value, images=shown, respond=respond, interrupt=interrupt)
+    return Outgoing((said, *given))
+
+
+# ---- without a call -------------------------------------------------------------------------------------------------
+
+
+def _with_piped(request: _Request) -> Outgoing:
+    """What would go out, standard input included."""
+    from rtcli.commands.outgoing import Outgoing
+
+    return Outgoing((*request.outgoing.intents, *_piped())) if request.stdin else request.outgoing
+
+
+def _piped() -> Iterator[SendEvent]:
+    from rtcli.commands.input import lines_of, standard_input
+    from rtcli.commands.outgoing import numbered_event
+
+    for number, line in enumerate(lines_of(standard_input()), 1):
+        if line.strip():
+            yield numbered_event(line, number, "standard input")
+
+
+def _show(request: _Request) -> None:
+    from rtcli.protocol.codec import text_of
+    from rtcli.terminal.text import safe
+
+    if not request.general.quiet:
+        typer.echo(safe(f"session: {text_of(session_for(request.settings, request.wish))}"), err=True)
+        if request.audio:
+            typer.echo(safe(f"microphone: {request.audio}"), err=True)
+    for event in _with_piped(request).events:
+        typer.echo(text_of(event))
+
+
+def _check(request: _Request) -> None:
+    from rtcli.commands.outgoing import verdicts
+    from rtcli.protocol.codec import text_of
+    from rtcli.terminal.text import safe
+
+    session_for(request.settings, request.wish)
+    found = verdicts(_with_piped(request).events)
+    wrong = sum(verdict.wrong for verdict in found)
+    if request.json:
+        typer.echo(text_of({"ok": not wrong, "events": [verdict.to_json() for verdict in found]}))
+    else:
+        for verdict in found:
+            for line in verdict.lines():
+                typer.echo(safe(line))
+    if wrong:
+        raise UsageError(f"{wrong} of {len(found)} events would be refused")
+
+
+# ---- with one -------------------------------------------------------------------------------------------------------
+
+
+def _hold(request: _Request) -> int:
+    from rtcli.commands.running import hold
+    from rtcli.protocol.errand import Errand
+    from rtcli.terminal.exits import INTERRUPTED
+
+    until = None if request.until in BY_ITSELF else "" if request.until == "none" else request.until
+    errand = Errand(until=until, limit=request.timeout)
+    return hold(
+        lambda tell: _call(request, tell),
+        _face(request),
+        _Giving(request, errand),
+        watcher=errand,
+        first_interrupt=INTERRUPTED,
+    )
+
+
+@asynccontextmanager
+async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Call]:
+    """The call and everything behind it. No audio device is touched."""
+    from rtcli.protocol.conversation import Plan
+    from rtcli.protocol.updates import Notice
+
+    sound = wiring.file_sound(request.audio, request.voice_out)
+    plan = Plan(microphone_is_file=sound.microphone_is_file, microphone_waits=True, ends_with_file=False)
+    key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
+    async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
+        for notice in (*request.settings.warnings, *way.notices):
+            tell(Notice(notice))
+        yield ways.make_call(way, sound, plan, request.settings)
+
+
+def _face(request: _Request) -> Face:
+    from rtcli.terminal.answer import AnswerFace
+    from rtcli.terminal.faces import JsonFace
+
+    if request.json or request.raw:
+        return JsonFace(sys.stdout, sys.stderr, raw=request.raw)
+    return AnswerFace(sys.stdout, sys.stderr, quiet=request.general.quiet, color=not request.general.no_color)
+
+
+class _Giving:
+    """Hands everything over in order, in a thread: standard input may be slow, and the call may be behind."""
+
+    def __init__(self, request: _Request, errand: Errand) -> None:
+        self._request = request
+        self._errand = errand
+
+    def start(self, call: Call) -> None:
+        threading.Thread(target=self._run, args=(call,), name="giving", daemon=True).start()
+
+    def _run(self, call: Call) -> None:
+        from rtcli.protocol.intents import Fail, InputEnded, PlayMicrophone
+
+        try:
+            count = self._give(call)
+        except UsageError as error:
+            call.post(Fail(error))
+            return
+        if self._request.audio:
+            call.post(PlayMicrophone())
+        self._errand.all_given(count)
+        if self._request.until in BY_ITSELF:
+            call.post(InputEnded())
+
+    def _give(self, call: Call) -> int:
+        """How many events that makes."""
+        count = len(self._request.outgoing.events)
+        for intent in self._request.outgoing.intents:
+            call.room.wait()
+            call.post(intent)
+        for intent in _piped() if self._request.stdin else ():
+            call.room.wait()
+            call.post(intent)
+            count += 1
+        return count
