@@ -157,7 +157,12 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
 
     settings = request.settings
     loop = asyncio.get_running_loop()
-    sound = wiring.open_sound(settings, lambda text: loop.call_soon_threadsafe(tell, Notice(text)))
+
+    def told(text: str) -> None:
+        """From a thread of a device."""
+        loop.call_soon_threadsafe(tell, Notice(text))
+
+    sound = wiring.open_sound(settings, told)
     sampled = _samples(request, sound)
     if sampled:
         sound = wiring.with_sample_question(sound)

@@ -103,12 +103,12 @@ class Screen:
     def perform(self, what: str) -> None:
         """`help`, `stats`, `cost`, `events` or `events LEVEL`."""
         command, _, rest = what.partition(" ")
-        if command == "events" and rest not in DETAILS:
-            self.cycle_detail()
-        elif command == "events":
-            self._set_detail(rest)  # type: ignore[arg-type] - one of them, as tested
-        else:
+        if command != "events":
             self._wishes.append(command)
+        elif wanted := [detail for detail in DETAILS if detail == rest]:
+            self._set_detail(wanted[0])
+        else:
+            self.cycle_detail()
 
     def _set_detail(self, detail: Detail) -> None:
         self.detail = detail
