@@ -13,6 +13,7 @@ from rtcli.commands import auth, config
 from rtcli.commands.devices import devices
 from rtcli.commands.sandbox import sandbox
 from rtcli.commands.send import send
+from rtcli.commands.tail import tail
 from rtcli.commands.talk import talk
 from rtcli.commands.token import token
 from rtcli.errors import RtcliError
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command()(talk)
 app.command()(token)
 app.command()(send)
+app.command()(tail)
 app.command()(sandbox)
 app.command()(devices)
 app.add_typer(auth.app, name="auth")

@@ -58,9 +58,7 @@ def session_for(settings: Settings, wish: SessionWish = NO_WISH) -> JsonObject:
     """
     options = _options(settings, wish)
     session = _bare(options) if DIALECTS[settings.dialect].foreign else build_session(options)
-    if wish.prefers_text and options.kind == "realtime" and not settings.given("text"):
-        session = {"output_modalities": ["text"], **session}
-    return _checked(session, wish)
+    return _checked(_in_text(session, options, settings, wish), wish)
 
 
 def _bare(options: SessionOptions) -> JsonObject:

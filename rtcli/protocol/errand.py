@@ -70,7 +70,9 @@ class Errand:
 
     @property
     def _all_sent(self) -> bool:
-        return self._ready and self._given is not None and self._sent >= self._given
+        if self._given is None or not (self._ready or self._given == 0):
+            return False
+        return self._sent >= self._given
 
     def _all_answered(self, now: float) -> bool:
         begun = not self._unbegun or now >= self._unbegun_until

@@ -16,7 +16,7 @@ from typing import Any
 from rich.text import Text
 
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse, text_of
-from rtcli.protocol.updates import EventIn, Update
+from rtcli.protocol.updates import EventIn, Stats, Update
 from rtcli.terminal.ndjson import Direction, Document, documents
 from rtcli.terminal.text import safe, safe_lines
 
@@ -24,8 +24,8 @@ from rtcli.terminal.text import safe, safe_lines
 LONGEST = 300
 """Characters of one value that are shown."""
 ARROWS: dict[Direction, str] = {"in": "←", "out": "→", "local": "·"}
-FOLDED = (".delta", "rtcli.stats")
-"""Ends of the types that come in runs."""
+FOLDED = ".delta"
+"""End of the types that come in runs."""
 _ENDED_BADLY = frozenset({"failed", "incomplete"})
 
 
@@ -54,8 +54,8 @@ class Entry:
 
 
 def entries(update: Update) -> list[Entry]:
-    """What an update is for the eyes: none, one, or (a bad event) two."""
-    return [entry_of(document) for document in documents(update)]
+    """What an update is for the eyes: none, one, or (a bad event) two. Figures of every second are no events."""
+    return [] if isinstance(update, Stats) else [entry_of(document) for document in documents(update)]
 
 
 def came(update: Update) -> str | None:

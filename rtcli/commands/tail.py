@@ -1,0 +1,176 @@
+"""`rtcli tail`: follow the events of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtcli import ways, wiring
+from rtcli.commands.early import told_in_json
+from rtcli.commands.options import General, Session, Way, flag, grouped
+from rtcli.commands.session import one_reader, wish_of
+from rtcli.errors import UsageError
+from rtcli.sessions import SessionWish
+from rtcli.settings import Settings
+
+
+if TYPE_CHECKING:
+    from rtcli.call import Call
+    from rtcli.protocol.updates import Update
+    from rtcli.terminal.events import Filter
+    from rtcli.terminal.faces import Face
+
+
+class Dir(StrEnum):
+    IN = "in"
+    OUT = "out"
+    LOCAL = "local"
+
+
+WHICH = "Which events"
+OUTPUT = "Output"
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is to be followed and how it is shown, all options read."""
+
+    settings: Settings
+    general: General
+    way: Way
+    wish: SessionWish
+    keep: Filter
+    until: str | None
+    json: bool
+    raw: bool
+    full: bool
+    fold: bool
+
+
+@grouped
+def tail(
+    *,
+    new: Annotated[bool, flag("--new", text="Open a listening call of its own and follow that.")] = False,
+    type: Annotated[  # noqa: A002 - the option's name
+        list[str] | None,
+        flag("--type", "-t", text="Only these: 'response.*'. Repeatable.", panel=WHICH, metavar="GLOB"),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        flag("--exclude", "-x", text="Not these: '*.delta'. Repeatable.", panel=WHICH, metavar="GLOB"),
+    ] = None,
+    dir: Annotated[  # noqa: A002 - the option's name
+        Dir | None,
+        flag("--dir", text="Only those in (from the service), out (to it) or local (rtcli's own).", panel=WHICH),
+    ] = None,
+    grep: Annotated[
+        str | None, flag("--grep", text="Only those whose JSON holds this.", panel=WHICH, metavar="REGEX")
+    ] = None,
+    errors: Annotated[bool, flag("--errors", text="Only errors, failures and warnings.", panel=WHICH)] = False,
+    until: Annotated[
+        str | None, flag("--until", text="End after this event of the service.", panel=WHICH, metavar="TYPE")
+    ] = None,
+    full: Annotated[bool, flag("--full", text="Whole events, indented.", panel=OUTPUT)] = False,
+    no_fold: Annotated[bool, flag("--no-fold", text="A line for every delta.", panel=OUTPUT)] = False,
+    json: Annotated[bool, flag("--json", text="One JSON object a line.", panel=OUTPUT)] = False,
+    raw: Annotated[
+        bool, flag("--raw", text="The service's events alone, as they came.", rare=True, panel=OUTPUT)
+    ] = False,
+    way: Way,
+    session: Session,
+    general: General,
+) -> None:
+    """Follow the events of a call.
+
+    Examples:
+
+      rtcli tail --new
+
+      rtcli tail --new --type 'response.*' --exclude '*.delta'
+
+      rtcli tail --new --json | jq 'select(.type=="error")'
+
+      rtcli tail --new --server https://voice.example.com --until session.created
+
+    A line an event: time, direction, type, the words that matter. A run of deltas is one line. Ctrl-C ends it.
+    """
+    with wiring.logging_to(general.verbose, general.log), told_in_json(json):
+        if not new:
+            raise UsageError("following a call that is live already is not there yet; --new opens one of its own")
+        if json and raw:
+            raise UsageError("--json and --raw exclude one another")
+        keep = _filter(type, exclude, dir, grep, errors=errors)
+        one_reader(way, session)
+        settings = wiring.settings_for({**session.flags(), **asdict(way)}, general.profile)
+        request = _Request(
+            settings, general, way, wish_of(session), keep, until, json, raw, full, fold=not (no_fold or full)
+        )
+        raise typer.Exit(_hold(request))
+
+
+def _filter(
+    types: list[str] | None, excluded: list[str] | None, direction: Dir | None, grep: str | None, *, errors: bool
+) -> Filter:
+    from rtcli.terminal.events import Filter
+
+    try:
+        words = re.compile(grep) if grep is not None else None
+    except re.error as error:
+        raise UsageError(f"--grep {grep!r} is no regular expression: {error}") from None
+    return Filter(
+        types=tuple(types or ()),
+        excluded=tuple(excluded or ()),
+        direction=direction.value if direction else None,
+        errors=errors,
+        words=words,
+    )
+
+
+def _hold(request: _Request) -> int:
+    from rtcli.commands.running import hold
+    from rtcli.protocol.errand import Errand
+    from rtcli.terminal.exits import INTERRUPTED
+
+    errand = Errand(until=request.until, refusal_ends=False)
+    errand.all_given(0)
+    return hold(lambda tell: _call(request, tell), _face(request), None, watcher=errand, first_interrupt=INTERRUPTED)
+
+
+@asynccontextmanager
+async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Call]:
+    """A call with silence for a microphone, whose sound nobody hears."""
+    from rtcli.protocol.conversation import Plan
+    from rtcli.protocol.updates import Notice
+
+    sound = wiring.file_sound(None, None)
+    key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
+    async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
+        for notice in (*request.settings.warnings, *way.notices, way.described):
+            tell(Notice(notice))
+        yield ways.make_call(way, sound, Plan(), request.settings)
+
+
+def _face(request: _Request) -> Face:
+    from rtcli.terminal.events import entry_of
+    from rtcli.terminal.faces import JsonFace
+    from rtcli.terminal.tail import TailFace
+
+    if request.json or request.raw:
+        return JsonFace(sys.stdout, sys.stderr, raw=request.raw, keep=lambda document: request.keep(entry_of(document)))
+    return TailFace(
+        sys.stdout,
+        sys.stderr,
+        keep=request.keep,
+        fold=request.fold,
+        full=request.full,
+        quiet=request.general.quiet,
+        color=not request.general.no_color,
+    )
