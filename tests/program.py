@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -63,3 +65,21 @@ def start(*arguments: str, home: Path, stdin: int = subprocess.DEVNULL) -> subpr
         stderr=subprocess.PIPE,
         env=environment(home),
     )
+
+
+@contextmanager
+def ready_call(*arguments: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A call that is up, held open by a pipe that says nothing; started with --json, its lines up to `ready` read."""
+    silent, held_open = os.pipe()
+    running = start(*arguments, "--json", home=home, stdin=silent)
+    assert running.stdout is not None
+    try:
+        for line in running.stdout:
+            if b"rtcli.ready" in line:
+                break
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+        os.close(silent)
+        os.close(held_open)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Done, rtcli, start
+from tests.program import Done, ready_call, rtcli, start
 
 
 Answer = Callable[[str], tuple[int, str, bytes]]
@@ -139,40 +138,20 @@ def test_udp_that_gets_no_answer_ends_in_the_connect_limit_and_says_so(
 def test_a_peer_that_is_killed_in_mid_call_is_noticed(
     tmp_path: Path, sandbox: tuple[subprocess.Popen[bytes], str]
 ) -> None:
-    silent, held_open = os.pipe()
-    running = start("talk", "--base-url", sandbox[1], "--text", "--json", home=tmp_path, stdin=silent)
-    assert running.stdout is not None
-    try:
-        for line in running.stdout:
-            if b"rtcli.ready" in line:
-                break
+    with ready_call("talk", "--base-url", sandbox[1], "--text", home=tmp_path) as running:
         sandbox[0].send_signal(signal.SIGKILL)
         out, err = running.communicate(timeout=20)
-    finally:
-        running.kill()
-        os.close(silent)
-        os.close(held_open)
     assert running.returncode == 4, err
-    assert len(err.splitlines()) == 1 or err.splitlines()[-1].startswith(b"rtcli: ")
+    assert err.splitlines()[-1].startswith(b"rtcli: ")
     assert b'"rtcli.closed"' in out.splitlines()[-1]
 
 
 def test_a_service_that_hangs_up_in_order_ends_the_call_in_order(
     tmp_path: Path, sandbox: tuple[subprocess.Popen[bytes], str]
 ) -> None:
-    silent, held_open = os.pipe()
-    running = start("talk", "--base-url", sandbox[1], "--text", "--json", home=tmp_path, stdin=silent)
-    assert running.stdout is not None
-    try:
-        for line in running.stdout:
-            if b"rtcli.ready" in line:
-                break
+    with ready_call("talk", "--base-url", sandbox[1], "--text", home=tmp_path) as running:
         sandbox[0].send_signal(signal.SIGTERM)
         _, err = running.communicate(timeout=20)
-    finally:
-        running.kill()
-        os.close(silent)
-        os.close(held_open)
     assert running.returncode == 0, err
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import rtcli, start
+from tests.program import ready_call, rtcli, start
 
 
 pytestmark = pytest.mark.speech
@@ -96,35 +96,17 @@ def test_json_is_every_event_and_ends_with_the_exit(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_hangs_up_with_status_0(tmp_path: Path) -> None:
-    silent, held_open = os.pipe()
-    running = start("talk", "--sandbox", "--text", "--json", home=tmp_path, stdin=silent)
-    try:
-        assert running.stdout is not None
-        for line in running.stdout:
-            if b"rtcli.ready" in line:
-                break
+    with ready_call("talk", "--sandbox", "--text", home=tmp_path) as running:
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=20)
-    finally:
-        running.kill()
-        os.close(silent)
-        os.close(held_open)
     assert running.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["reason"] == "interrupted"
 
 
 def test_kill_ends_it_with_status_143(tmp_path: Path) -> None:
-    silent, held_open = os.pipe()
-    running = start("talk", "--sandbox", "--text", "--json", home=tmp_path, stdin=silent)
-    try:
-        assert running.stdout is not None
-        running.stdout.readline()
+    with ready_call("talk", "--sandbox", "--text", home=tmp_path) as running:
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=20)
-    finally:
-        running.kill()
-        os.close(silent)
-        os.close(held_open)
     assert running.returncode == 143
 
 
