@@ -418,6 +418,13 @@ def test_nor_does_a_ready_or_a_freshly_minted_one(monkeypatch: pytest.MonkeyPatc
     assert "192.0.2.1" in refusal(base_url="http://192.0.2.1/v1")
 
 
+@pytest.mark.parametrize("flags", [{"base_url": "http://192.0.2.1/v1"}, {"server": "http://192.0.2.1"}])
+def test_nor_is_one_minted_to_be_taken_away(flags: dict[str, str]) -> None:
+    settings = resolve(flags, environ={}, config_file=None)
+    with pytest.raises(UsageError, match=r"192\.0\.2\.1"):
+        asyncio.run(ways.mint(settings))
+
+
 def test_plain_http_without_a_key_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """To a server that keeps the key to itself; a header may be a credential."""
     monkeypatch.setenv("RTCLI_API_KEY", MARKED)
