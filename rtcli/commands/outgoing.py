@@ -31,7 +31,7 @@ class Outgoing:
     @property
     def events(self) -> list[JsonObject]:
         """As they go out, but for the `event_id` that those without one get."""
-        return [event for intent in self.intents for event in _events_of(intent)]
+        return [event for intent in self.intents for event in events_of(intent)]
 
     @property
     def asks(self) -> bool:
@@ -83,7 +83,8 @@ def _bytes_of(name: str, limit: int) -> bytes:
     return raw
 
 
-def _events_of(intent: Say | SendEvent) -> list[JsonObject]:
+def events_of(intent: Say | SendEvent) -> list[JsonObject]:
+    """What goes out for an intent, but for the `event_id`."""
     if isinstance(intent, SendEvent):
         return [intent.event]
     content: list[JsonObject] = [{"type": "input_text", "text": intent.text}] if intent.text else []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -225,6 +227,7 @@ def _show(request: _Request) -> None:
 def _check(request: _Request) -> None:
     from rtcli.commands.outgoing import verdicts
     from rtcli.protocol.codec import text_of
+    from rtcli.terminal.exits import status_of
     from rtcli.terminal.text import safe
 
     session_for(request.settings, request.wish)
@@ -236,6 +239,8 @@ def _check(request: _Request) -> None:
         for verdict in found:
             for line in verdict.lines():
                 typer.echo(safe(line))
+    if wrong and request.json:  # the document says which
+        raise typer.Exit(status_of(UsageError()))
     if wrong:
         raise UsageError(f"{wrong} of {len(found)} events would be refused")
 
@@ -309,12 +314,23 @@ class _Giving:
 
     def _give(self, call: Call) -> int:
         """How many events that makes."""
-        count = len(self._request.outgoing.events)
-        for intent in self._request.outgoing.intents:
+        from rtcli.commands.outgoing import events_of
+        from rtcli.protocol.intents import SendEvent
+
+        count = updates = 0
+        for intent in chain(self._request.outgoing.intents, _piped() if self._request.stdin else ()):
             call.room.wait()
             call.post(intent)
-        for intent in _piped() if self._request.stdin else ():
-            call.room.wait()
-            call.post(intent)
-            count += 1
+            count += len(events_of(intent))
+            if isinstance(intent, SendEvent) and intent.event.get("type") == "session.update":
+                updates += 1
+                self._await_update(updates)
         return count
+
+    def _await_update(self, count: int) -> None:
+        """What follows is meant for the changed session. A refusal ends the call meanwhile."""
+        from rtcli.protocol.conversation import SESSION_LIMIT
+
+        until = time.monotonic() + SESSION_LIMIT
+        while self._errand.updated < count and time.monotonic() < until:
+            time.sleep(0.01)

@@ -41,6 +41,8 @@ class Errand:
         self._unbegun_until = 0.0
         self._came = until == ""
         self._over = False
+        self.updated = 0
+        """Answers to a `session.update` since the session was ready: what follows one should wait for it."""
 
     def all_given(self, count: int) -> None:
         """Nothing more will be sent than `count` events in all. What is waited for counts from the last of them."""
@@ -101,6 +103,8 @@ class Errand:
 
     def _note_answer(self, event: ev.ServerEvent) -> None:
         self._unanswered.answered(event)
+        if isinstance(event, ev.SessionUpdated) and self._ready:
+            self.updated += 1
         if isinstance(event, ev.ResponseCreated):
             self._unbegun = max(0, self._unbegun - 1)
         if isinstance(event, ev.ErrorEvent):

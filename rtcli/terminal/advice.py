@@ -11,7 +11,6 @@ from rtcli.errors import (
     NetworkError,
     RtcliError,
     ServiceError,
-    WaitTimeout,
 )
 from rtcli.keys import KeyringTrouble
 from rtcli.terminal.text import safe
@@ -34,7 +33,6 @@ _KINDS: tuple[tuple[type[RtcliError], str], ...] = (
     (AuthError, "give another key: `rtcli auth login`, or OPENAI_API_KEY"),
     (EventTooLarge, "send less at once"),
     (DeviceError, "see `rtcli devices`; --input FILE.wav and --output FILE.wav need no device"),
-    (WaitTimeout, "is there speech in it?"),
 )
 
 _STEPS = {

@@ -16,7 +16,7 @@ from typing import Any
 from rich.text import Text
 
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse, text_of
-from rtcli.protocol.updates import EventIn, Stats, Update
+from rtcli.protocol.updates import Stats, Update
 from rtcli.terminal.ndjson import Direction, Document, documents
 from rtcli.terminal.text import safe, safe_lines
 
@@ -56,11 +56,6 @@ class Entry:
 def entries(update: Update) -> list[Entry]:
     """What an update is for the eyes: none, one, or (a bad event) two. Figures of every second are no events."""
     return [] if isinstance(update, Stats) else [entry_of(document) for document in documents(update)]
-
-
-def came(update: Update) -> str | None:
-    """The type of the service's event this is; None when it is none."""
-    return update.event.type if isinstance(update, EventIn) else None
 
 
 def entry_of(document: Document) -> Entry:
