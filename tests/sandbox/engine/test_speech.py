@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import subprocess
+import sys
 import wave
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +221,17 @@ def test_a_long_turn_recognised_again_costs_its_last_part_only(
     assert before >= 2
     assert len(passes) == before + 1
     assert words(again) == words(first)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_loading_leaves_no_threads_that_wait_by_spinning() -> None:
+    code = (
+        "import os, numpy; before = len(os.listdir('/proc/self/task'))\n"
+        "from rtcli.sandbox.engine.speech import SpeechEngine\n"
+        "SpeechEngine.load(); print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 1
 
 
 def test_the_head_is_asked_with_the_given_clock(engine: SpeechEngine) -> None:
