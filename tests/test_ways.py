@@ -25,7 +25,6 @@ from rtcli import ways
 from rtcli.errors import AuthError, ConnectError, RtcliError, ServiceError, UsageError
 from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.rest import CallAnswer
-from rtcli.sessions import SessionWish
 from rtcli.settings import resolve
 from tests.keyrings import Memory
 from tests.services import Proxy, Said, Scripted, error, minted, parts_of
@@ -63,16 +62,16 @@ class Placed:
         return str(self.error)
 
 
-def place(*, sandbox: bool = False, token_stdin: bool = False, wish: SessionWish | None = None, **flags: Any) -> Placed:
-    """Take the way that these flags ask for, up to the answer."""
+def place(*, sandbox: bool = False, token_stdin: bool = False, config: Path | None = None, **flags: Any) -> Placed:
+    """Take the way that these flags (and this file) ask for, up to the answer."""
     placed = Placed(None, None, [])
 
     async def main() -> None:
         offer = asyncio.get_running_loop().create_future()
         offer.set_result(OFFER)
-        settings = resolve(flags, environ=os.environ, config_file=None)
+        settings = resolve(flags, environ=os.environ, config_file=config)
         key = ways.ready_key(from_stdin=token_stdin)
-        async with ways.way_in(settings, sandbox=sandbox, ready_key=key, wish=wish or SessionWish()) as way:
+        async with ways.way_in(settings, sandbox=sandbox, ready_key=key) as way:
             placed.update, placed.url = way.update, way.url
             placed.answer = await way.signalling.place(offer, placed.steps.append)
 
@@ -325,6 +324,18 @@ def test_the_command_line_wins_against_a_key_in_the_environment(monkeypatch: pyt
         assert place(server=service.url).answer
     direct, server = service.asked
     assert "ek_ready" not in str(direct) + str(server)
+
+
+def test_a_key_in_the_environment_wins_against_a_server_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RTCLI_EPHEMERAL_KEY", "ek_ready")
+    config = tmp_path / "config.toml"
+    with Scripted(ANSWER) as server, Scripted(ANSWER) as service:
+        config.write_text(f'server = "{server.url}"\n')
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
+        assert place(config=config).answer
+    assert (len(server.asked), len(service.asked)) == (0, 1)
 
 
 def test_the_sandbox_never_sees_a_real_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
