@@ -1,12 +1,13 @@
 """The engine `speech`: real voice activity, recognition and a voice, offline and in English (extra `sandbox`).
 
 Nothing heavy is imported with this file: `missing` looks for the parts without loading them, `SpeechEngine.load` loads
-them (about 1.4 s, to be called in a thread).
+them (1.3 s of CPU, to be called in a thread).
 """
 
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -14,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from rtcli.errors import RtcliError
 from rtcli.sandbox.engine.base import FunctionCall, Prompt, VoiceDetector
 from rtcli.sandbox.engine.reply import answer
 
@@ -37,17 +39,33 @@ _PARTS: Final = {
 """Each package with the model files that must lie in it."""
 
 
+_PLATFORMS: Final = {
+    ("Linux", "x86_64"),
+    ("Linux", "aarch64"),
+    ("Windows", "AMD64"),
+    ("Darwin", "arm64"),
+}
+"""For which there is a wheel of moonshine-voice 0.1.0, the last one with the model inside."""
+
+
 def missing() -> str | None:
     """What stands between this machine and real speech, in one phrase; None when nothing does."""
     for package, files in _PARTS.items():
         spec = find_spec(package)
         if spec is None or spec.origin is None:
-            return f"{package} is not installed"
+            return _why_not_installed(package)
         if absent := [name for name in files if not Path(spec.origin).parent.joinpath(name).exists()]:
             return f"{package} has no model file {absent[0]}"
     if not Path(__file__).with_name("silero_vad_16k.onnx").exists():
         return "the voice activity model silero_vad_16k.onnx is missing"
     return None
+
+
+def _why_not_installed(package: str) -> str:
+    here = platform.system(), platform.machine()
+    if package == "moonshine_voice" and here not in _PLATFORMS:
+        return f"there is no speech recognition for {' '.join(here)}"
+    return f"{package} is not installed"
 
 
 class SpeechEngine:
@@ -67,13 +85,15 @@ class SpeechEngine:
 
     @classmethod
     def load(cls, *, clock: Callable[[], datetime] = datetime.now) -> Self:
-        """Load the models and warm them up; blocks for about 1.4 s. `clock` is what the head tells the time by."""
-        from rtcli.sandbox.engine.detector import Silero
-        from rtcli.sandbox.engine.recogniser import Recogniser
-        from rtcli.sandbox.engine.voice import Speaker
+        """Load the models and warm them up; blocks for about 1.4 s. `clock` is what the head tells the time by.
 
-        silero = Silero()
-        return cls(silero, Recogniser(silero), Speaker(), clock=clock)
+        Raises RtcliError when a part that is there can not be loaded: a C library too old, a file cut short.
+        """
+        try:
+            silero, recogniser, speaker = _parts()
+        except Exception as error:  # whatever the foreign libraries raise
+            raise RtcliError(f"the speech engine can not be loaded: {' '.join(str(error).split())[:300]}") from error
+        return cls(silero, recogniser, speaker, clock=clock)
 
     def detector(self, *, threshold: float, silence_ms: int) -> VoiceDetector:
         from rtcli.sandbox.engine.detector import SileroDetector
@@ -98,6 +118,18 @@ class SpeechEngine:
         self._mouth.shutdown(cancel_futures=True)
         self._ears.shutdown(cancel_futures=True)
         self._recogniser.close()
+
+
+def _parts() -> tuple[Silero, Recogniser, Speaker]:
+    """Ears and mouth at the same time: half of the work is done outside of the interpreter."""
+    from rtcli.sandbox.engine.detector import Silero
+    from rtcli.sandbox.engine.recogniser import Recogniser
+    from rtcli.sandbox.engine.voice import Speaker
+
+    silero = Silero()
+    with ThreadPoolExecutor(1) as other:
+        speaker = other.submit(Speaker)
+        return silero, Recogniser(silero), speaker.result()
 
 
 def _next(pieces: Iterator[bytes]) -> bytes:

@@ -10,12 +10,14 @@ import sys
 import wave
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rtcli.errors import RtcliError
 from rtcli.sandbox.engine import speech
 from rtcli.sandbox.engine.base import Paused, Prompt, SpeechStarted, SpeechStopped, Turn, VoiceActivity
 from rtcli.sandbox.engine.speech import SpeechEngine, missing
@@ -360,3 +362,25 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_model_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(speech._PARTS, "hibari", ("assets/gone.onnx",))
     assert missing() == "hibari has no model file assets/gone.onnx"
+
+
+def test_a_platform_without_recognition_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "find_spec", lambda name: None if name == "moonshine_voice" else find_spec(name))
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert missing() == "there is no speech recognition for Darwin x86_64"
+
+
+def test_a_part_that_does_not_load_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError("libmoonshine.so: version `GLIBC_2.34'\n not found")
+
+    monkeypatch.setattr(speech, "_parts", broken)
+    with pytest.raises(RtcliError, match=r"^the speech engine can not be loaded: libmoonshine.so: .* not found$"):
+        SpeechEngine.load()
+
+
+def test_an_engine_may_be_closed_twice() -> None:
+    loaded = SpeechEngine.load()
+    loaded.close()
+    loaded.close()
