@@ -13,7 +13,6 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from http import HTTPStatus
@@ -23,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from rtcli.errors import ConnectError, NetworkError, ServiceError, UsageError
+from rtcli.errors import ConnectError, ServiceError, UsageError
 from rtcli.protocol import hosts, retry
 from rtcli.protocol.refusal import one_line
 from rtcli.protocol.rest import HttpAnswer, HttpRequest
@@ -48,7 +47,7 @@ class Limits:
 
 
 class Http:
-    """A client for one run of the program. Connections are kept, so a warmed one serves the first request."""
+    """A client for one run of the program. Connections are kept from request to request."""
 
     def __init__(
         self,
@@ -67,12 +66,6 @@ class Http:
         self._ca_bundle = ca_bundle
         self._limits = limits or Limits()
         self._sleep = sleep
-
-    async def warm(self, url: str) -> None:
-        """Connect ahead of the first request, without a key. Failing is no matter: the request will tell."""
-        parts = urlsplit(url)
-        with suppress(NetworkError, ServiceError, UsageError):
-            await self._send(HttpRequest("HEAD", f"{parts.scheme}://{parts.netloc}/"))
 
     async def ask(self, request: HttpRequest) -> HttpAnswer:
         """The answer, whatever its status; a repeatable request is tried again as `protocol.retry` says.

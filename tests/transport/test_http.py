@@ -163,41 +163,6 @@ def test_a_request_arrives_as_it_was_built() -> None:
     assert json.loads(body) == {"session": {"type": "realtime"}}
 
 
-def test_the_connection_warmed_ahead_serves_the_first_request_and_carries_no_key() -> None:
-    async def main() -> tuple[Server, int]:
-        connections = 0
-        async with serving(reply(200, {"value": "ek_1"})) as server, Http() as http:
-            original = server.serve
-
-            async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                nonlocal connections
-                connections += 1
-                await original(reader, writer)
-
-            counting = await asyncio.start_server(counted, "127.0.0.1", 0)
-            url = f"http://127.0.0.1:{counting.sockets[0].getsockname()[1]}/v1"
-            server.replies = [reply(404, b"", content_length="0"), reply(200, {"value": "ek_1"})]
-            await http.warm(url)
-            await http.ask(mint(url))
-            counting.close()
-            return server, connections
-
-    server, connections = run(main())
-    (warming, _), (asking, _) = server.seen
-    assert connections == 1
-    assert warming.startswith("HEAD / ")
-    assert MARKED not in warming
-    assert MARKED in asking
-
-
-def test_warming_a_dead_server_is_no_error() -> None:
-    async def main() -> None:
-        async with Http() as http:
-            await http.warm(f"http://127.0.0.1:{unused_port()}/v1")
-
-    run(main())
-
-
 # ---- every answer ---------------------------------------------------------------------------------------------------
 
 
