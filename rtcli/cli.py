@@ -11,6 +11,7 @@ import typer
 
 from rtcli.commands import auth, config
 from rtcli.commands.devices import devices
+from rtcli.commands.doctor import doctor
 from rtcli.commands.sandbox import sandbox
 from rtcli.commands.send import send
 from rtcli.commands.tail import tail
@@ -43,6 +44,7 @@ app.command()(send)
 app.command()(tail)
 app.command()(sandbox)
 app.command()(devices)
+app.command()(doctor)
 app.add_typer(auth.app, name="auth")
 app.add_typer(config.app, name="config")
 
