@@ -26,6 +26,7 @@ class Errand:
     def __init__(self, *, until: str | None = None, limit: float | None = None, refusal_ends: bool = True) -> None:
         """`until`: the type (a glob) of a server event, "" for acknowledgements alone, None: the call ends by itself.
 
+        Where answers are asked for it must come after the last `response.create`.
         `limit`: seconds for everything. `refusal_ends`: what the service refuses ends the call.
         """
         self._until = until
@@ -45,7 +46,7 @@ class Errand:
         """Answers to a `session.update` since the session was ready: what follows one should wait for it."""
 
     def all_given(self, count: int) -> None:
-        """Nothing more will be sent than `count` events in all. What is waited for counts from the last of them."""
+        """Nothing more will be sent than `count` events in all."""
         self._given = count
 
     def watch(self, update: Update, now: float) -> list[Intent]:
@@ -58,7 +59,7 @@ class Errand:
                 self._note_sent(update, now)
             case EventIn() if isinstance(update.event, ev.ServerEvent):
                 self._note_answer(update.event)
-        if isinstance(update, EventIn) and self._until and self._all_sent and update.event.type is not None:
+        if isinstance(update, EventIn) and self._until and update.event.type is not None:
             self._came = self._came or fnmatchcase(update.event.type, self._until)
         return self.tick(now)
 
@@ -100,6 +101,7 @@ class Errand:
         if update.type == "response.create":
             self._unbegun += 1
             self._unbegun_until = now + UNBEGUN
+            self._came = self._until == ""
 
     def _note_answer(self, event: ev.ServerEvent) -> None:
         self._unanswered.answered(event)
