@@ -34,6 +34,7 @@ from rtcli.protocol.intents import (
     Effect,
     Finish,
     Intent,
+    Interrupt,
     MicrophoneEnded,
     OpenMicrophone,
     ResumeSpeaker,
@@ -72,6 +73,11 @@ INBOX = 100_000
 """Messages waiting at most; more than that means the other side floods us."""
 WITHDRAWING = 1.0
 """Seconds at most for taking back a call that was answered and could not be connected."""
+UNTOLD = 2.0
+"""Seconds for which an interrupted voice may go on coming in while the other side has not been told.
+
+Our word travels on SCTP, where one lost packet costs a second; its `cleared` makes this short again.
+"""
 
 AWAITED: dict[ConnectStep, str] = {
     "token": "the key",
@@ -283,6 +289,8 @@ class Call:
                 raise inbound
             case _:
                 await self._follow(self._conversation.handle(inbound, now))
+                if isinstance(inbound, Interrupt):
+                    self._parts.playout.clear(now, settle=UNTOLD)
 
     async def _receive(self, data: str | bytes, now: float) -> None:
         event = server_events.decode(data)

@@ -308,6 +308,8 @@ class Playout:
     def _clear(self, order: _Clear) -> None:
         self._count.dropped += len(self._waiting)
         self._waiting.clear()
+        # A decoder rings on: from the state the interrupted voice left, even a packet of silence gives 10 ms of it.
+        self._decoder = self._make_decoder()
         last = self._out[0] if self._out else 0
         self._out = stretch.fade_out(last, min(len(self._out), _STEP) or 1)
         self._silent = True

@@ -212,6 +212,13 @@ def test_a_packet_of_the_old_answer_held_up_by_the_network_is_not_heard() -> Non
     assert rms(run.sound(2.0)) < 20
 
 
+def test_the_decoder_does_not_ring_on_with_the_voice_that_was_interrupted() -> None:
+    quiet = sent(silent(100)[20:], start=2.0, timestamp=100 * 960)
+    run = play(sent(voiced(100)) + quiet, until=3.4, actions=[(1.9, lambda playout, now: playout.clear(now))])
+    assert rms(run.sound(1.0, 1.9)) > 1000
+    assert max(run.sound(1.91, 3.4), key=abs) < 20
+
+
 def test_resume_ends_the_silence_of_a_barge_in() -> None:
     run = play(
         sent(voiced(300)),
