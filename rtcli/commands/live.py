@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import sys
 from pathlib import Path
 
 from rtcli.call import Call
@@ -19,7 +20,6 @@ class LiveScreen:
 
     def __init__(self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool) -> None:
         self._call: Call | None = None
-        self._interrupt: Callable[[], None] | None = None
         self.screen = Screen(
             Keys(
                 line=self._line,
@@ -37,8 +37,12 @@ class LiveScreen:
         )
 
     def start(self, call: Call) -> None:
+        """On the loop, in the main thread."""
         self._call = call
         self.screen.start()
+        if sys.platform != "win32":
+            signal.signal(signal.SIGCONT, lambda *_: self.screen.resume())
+            signal.signal(signal.SIGWINCH, lambda *_: self.screen.resize())
 
     def _post(self, intent: Intent) -> None:
         if self._call is not None:
@@ -46,6 +50,10 @@ class LiveScreen:
 
     def _line(self, line: str) -> None:
         """A typed line, in the prompt's thread, which must not wait for the call."""
+        if line.startswith("/"):
+            self.screen.echo(line)
+        else:
+            self.screen.say(line)
         try:
             meaning = meaning_of(line)
         except UsageError as error:

@@ -5,9 +5,10 @@ Styles are names (`STYLES`); without colour the same lines are printed without t
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.text import Text
 
-from rtcli.protocol.updates import Closed, Notice, Refused, Update, Warned, Words
+from rtcli.protocol.updates import Closed, Notice, Refused, Speaker, Update, Warned, Words
 from rtcli.terminal.advice import one_line
 from rtcli.terminal.exits import status_of_call
 from rtcli.terminal.text import safe, safe_lines
@@ -24,7 +25,11 @@ STYLES = {
     "rt.error": "bold red",
 }
 
-LABELS = {"you": "  you", "model": "model"}
+LABELS: dict[Speaker, str] = {"you": "  you", "model": "model"}
+INDENT = 7
+"""Columns of a label and the gap behind it."""
+_NARROW = 20
+"""Columns for words below which an indent would cost too much."""
 
 
 def words(said: Words) -> Text:
@@ -36,6 +41,19 @@ def words(said: Words) -> Text:
     text.append("  " + ("\n" + " " * (len(label) + 2)).join(lines), style="")
     text.append("".join(marks), style="rt.quiet")
     return text
+
+
+def hung(line: Text, console: Console, indent: int) -> Text:
+    """The line wrapped to the console's width, what does not fit in the first row under the words and not the label."""
+    room = console.width - indent
+    if room < _NARROW:
+        return line
+    rows = []
+    for each in line.split("\n", allow_blank=True):
+        head, body = each.divide([min(indent, len(each))]) if len(each) > indent else (each, Text())
+        first, *further = body.wrap(console, room) or [Text()]
+        rows += [head + first, *(Text(" " * indent) + row for row in further)]
+    return Text("\n").join(rows)
 
 
 def bare_words(said: Words) -> str:

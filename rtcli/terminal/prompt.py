@@ -3,15 +3,21 @@
 It runs a loop of its own in a thread of its own: measured, a prompt on the loop that receives RTP held that up for
 seconds when nobody read the terminal. What is printed above it goes through `print_above`, whole lines only, which
 waits while the terminal does.
+
+Three things the library does not do for a prompt that lives for an hour are done here, each with its reason beside it:
+printing without leaving raw mode, erasing what a resized terminal has wrapped, and coming back after a stop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +25,15 @@ from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
+from prompt_toolkit.application.current import set_app
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -37,6 +46,10 @@ _log = logging.getLogger(__name__)
 
 REDRAW = 0.1
 """Seconds between two redraws at least."""
+STOPPING = 0.2
+"""Seconds until a process that was sent SIGTSTP has stopped in all its threads."""
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
+"""Synchronized output: the terminal shows what is between them at once. One that does not know it ignores it."""
 STYLE = Style.from_dict(
     {
         "bottom-toolbar": "noreverse",
@@ -88,6 +101,10 @@ class Prompt:
         self._running = threading.Event()
         self._over = threading.Event()
         self._closing = False
+        self._stopped: object = None
+        """What Ctrl-Z set going."""
+        self._back_at = 0.0
+        """When the process went on after Ctrl-Z."""
         self._saved: list[Any] | None = None
         self._session: PromptSession[str] = PromptSession(
             self._message,
@@ -99,9 +116,11 @@ class Prompt:
             history=_history(history),
             style=STYLE,
             color_depth=None if color else ColorDepth.DEPTH_1_BIT,
-            enable_suspend=True,
+            erase_when_done=True,
         )
-        self._session.app.min_redraw_interval = REDRAW
+        app = self._session.app
+        app.min_redraw_interval = REDRAW
+        app._on_resize = self._resized  # type: ignore[method-assign]  # noqa: SLF001 - see there
 
     # ---- from other threads ----
 
@@ -120,6 +139,19 @@ class Prompt:
             asyncio.run_coroutine_threadsafe(self._write(write), loop).result()
         except (RuntimeError, asyncio.CancelledError):  # the prompt ended meanwhile
             write()
+
+    def resume(self) -> None:
+        """The process was stopped and goes on (SIGCONT)."""
+        self._soon(self._continued)
+
+    def resize(self) -> None:
+        """The terminal has another size (SIGWINCH). Outside the main thread the library looks twice a second."""
+        self._soon(self._follow_size)
+
+    def _soon(self, action: Callable[[], None]) -> None:
+        if self._loop is not None and not self._over.is_set():
+            with suppress(RuntimeError):  # it ended meanwhile
+                self._loop.call_soon_threadsafe(action)
 
     def refresh(self) -> None:
         """Something that the bottom shows has changed."""
@@ -171,10 +203,65 @@ class Prompt:
                     self._keys.line(line)
 
     async def _write(self, write: Callable[[], None]) -> None:
-        if self._session.app.is_running:
-            await run_in_terminal_of(self._session, write)
-        else:
+        """Print above what is drawn.
+
+        `run_in_terminal` would leave raw mode meanwhile: a key that comes then is echoed where it tears the screen, and
+        it waits each time until the terminal has said where the cursor is.
+        """
+        app = self._session.app
+        if not app.is_running:
             write()
+            return
+        self._follow_size()
+        app.output.write_raw(_BEGIN)
+        app.renderer.erase()
+        try:
+            write()
+        finally:
+            with set_app(app):
+                app.renderer.reset()
+                app.renderer.request_absolute_cursor_position()
+                app._redraw()  # noqa: SLF001 - `invalidate` would leave the prompt away for `REDRAW`
+            app.output.write_raw(_END)
+            app.output.flush()
+
+    def _resized(self) -> None:
+        """The terminal has another size, and most have wrapped what we drew: all of it must be erased."""
+        app, renderer = self._session.app, self._session.app.renderer
+        cursor, drawn = renderer._cursor_pos, renderer.last_rendered_screen  # noqa: SLF001 - known to nobody else
+        if drawn is not None and _wraps(os.environ):
+            widths = [_width_of(drawn.data_buffer[row]) for row in range(cursor.y)]
+            renderer._cursor_pos = Point(*wrapped(widths, cursor.x, app.output.get_size().columns))  # noqa: SLF001
+        renderer.erase(leave_alternate_screen=False)
+        renderer.request_absolute_cursor_position()
+        app._redraw()  # noqa: SLF001 - what `_on_resize` does
+
+    def _follow_size(self) -> None:
+        app = self._session.app
+        size = app.renderer._last_size  # noqa: SLF001 - of what is drawn
+        if app.is_running and size is not None and size != app.output.get_size():
+            with set_app(app):
+                self._resized()
+
+    def _suspend(self, _: KeyPressEvent) -> None:
+        self._follow_size()
+        self._stopped = run_in_terminal(self._stop)
+
+    def _stop(self) -> None:
+        """Stop the whole group, as a shell expects of Ctrl-Z: it may have started us through another program."""
+        os.kill(0, signal.SIGTSTP)
+        # Another thread may take the signal; this one must not go on to raw mode while it does.
+        time.sleep(STOPPING)
+        self._back_at = time.monotonic()
+
+    def _continued(self) -> None:
+        """Whatever ran meanwhile set the terminal as it liked."""
+        app = self._session.app
+        if app.is_running:
+            app.input.raw_mode().__enter__()
+            if time.monotonic() - self._back_at > 1:  # stopped by somebody else, and nothing is drawn yet
+                app.renderer.reset()
+            app.invalidate()
 
     def _leave(self) -> None:
         if self._session.app.is_running:
@@ -200,6 +287,8 @@ class Prompt:
         bindings.add("c-e", eager=True)(_calling(self._keys.events))
         bindings.add("c-c", eager=True)(_calling(self._keys.hang_up))
         bindings.add("c-d", filter=empty, eager=True)(_calling(self._keys.end))
+        if hasattr(signal, "SIGTSTP"):
+            bindings.add("c-z", eager=True)(self._suspend)
         return bindings
 
 
@@ -210,12 +299,19 @@ def _calling(action: Callable[[], None]) -> Callable[[KeyPressEvent], None]:
     return pressed
 
 
-async def run_in_terminal_of(session: PromptSession[str], write: Callable[[], None]) -> None:
-    """`run_in_terminal` finds its application in a context variable, which a call from another thread does not have."""
-    from prompt_toolkit.application.current import set_app
+def wrapped(widths: Sequence[int], column: int, columns: int) -> tuple[int, int]:
+    """Where the cursor is after lines of these `widths` above its own were wrapped to `columns`: column and row."""
+    above = sum(max(1, -(-width // columns)) for width in widths)
+    return column % columns, above + column // columns
 
-    with set_app(session.app):
-        await run_in_terminal(write)
+
+def _wraps(environ: Mapping[str, str]) -> bool:
+    """Nearly all terminals wrap what stands there when they become narrower; these cut it off."""
+    return not ("XTERM_VERSION" in environ or "STY" in environ or environ.get("TERM", "").startswith(("rxvt", "linux")))
+
+
+def _width_of(row: Mapping[int, Char]) -> int:
+    return max((column + char.width for column, char in row.items() if char.char.strip()), default=0)
 
 
 def _settings_of_terminal() -> list[Any] | None:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from rich.text import Text
 
-from rtcli.protocol.updates import Closed, Stats, Update, Words
+from rtcli.protocol.updates import Closed, EventOut, Stats, Update, Words
 from rtcli.protocol.usage import dollars
 from rtcli.terminal import events, lines
 from rtcli.terminal.faces import console
 from rtcli.terminal.prompt import Keys, Prompt
 from rtcli.terminal.status import Status, growing_lines, status_line
 from rtcli.terminal.summary import Summary
+from rtcli.terminal.text import safe
+from rtcli.terminal.typed import Typed
 
 
 Detail = Literal["none", "key", "all"]
@@ -32,6 +35,24 @@ LOOK = 0.2
 """Seconds between two looks at what the user wished for."""
 MOST = 200
 """Lines that wait for their batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Of the scrollback. An event is cut to the width, everything else is wrapped."""
+
+    text: Text
+    indent: int | None = 0
+    """Columns before what does not fit in the first row; None: it is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the user asked the screen itself for."""
+
+    command: str
+    """`say`, `echo`, or a command without its slash."""
+    text: str = ""
 
 
 class Screen:
@@ -63,8 +84,9 @@ class Screen:
             color=color,
         )
         self._commands = commands
-        self._wishes: deque[str] = deque(maxlen=16)
-        self._waiting: list[Text] = []
+        self._wishes: deque[_Wish] = deque(maxlen=64)
+        self._typed = Typed()
+        self._waiting: list[_Line] = []
         self._flushed_at = 0.0
 
     # ---- the face ----
@@ -73,20 +95,33 @@ class Screen:
         """From now on the user can type."""
         self._prompt.start()
 
+    def resume(self) -> None:
+        """The process was stopped and goes on; called in any thread."""
+        self._prompt.resume()
+
+    def resize(self) -> None:
+        """The terminal has another size; called in any thread."""
+        self._prompt.resize()
+
     def show(self, update: Update, at: float) -> None:
         before, self._status = self._status, self._status.after(update, at)
         self._summary.take(update, at)
+        if isinstance(update, Closed):
+            self._waiting += [_words(text) for text in self._typed.take_all()]
         if self.detail != "none":
             self._add_events(update)
         if isinstance(update, Closed):
             self._close(update)
             return
+        self._follow_typed(update, at)
         self._waiting += self._lines(update)
         if self._status is not before:
             self._prompt.refresh()
 
     def rest(self) -> float | None:
         self._waiting += self._wished()
+        self._waiting += [_words(text) for text in self._typed.take_overdue(time.monotonic())]
+        self._show_typed()
         if not self._waiting:
             return LOOK
         due = self._flushed_at + BATCH - time.monotonic()
@@ -100,11 +135,19 @@ class Screen:
     def cycle_detail(self) -> None:
         self._set_detail(DETAILS[(DETAILS.index(self.detail) + 1) % len(DETAILS)])
 
+    def say(self, text: str) -> None:
+        """The user typed this; it is shown where it belongs in the conversation."""
+        self._wishes.append(_Wish("say", text))
+
+    def echo(self, command: str) -> None:
+        """The user typed this command."""
+        self._wishes.append(_Wish("echo", command))
+
     def perform(self, what: str) -> None:
         """`help`, `stats`, `cost`, `events` or `events LEVEL`."""
         command, _, rest = what.partition(" ")
         if command != "events":
-            self._wishes.append(command)
+            self._wishes.append(_Wish(command))
         elif wanted := [detail for detail in DETAILS if detail == rest]:
             self._set_detail(wanted[0])
         else:
@@ -112,35 +155,53 @@ class Screen:
 
     def _set_detail(self, detail: Detail) -> None:
         self.detail = detail
-        self._wishes.append("events")
+        self._wishes.append(_Wish("events"))
 
-    def _wished(self) -> list[Text]:
+    def _wished(self) -> list[_Line]:
         """What was asked for since the last look, as lines: printed by the face's thread alone."""
-        asked: list[Text] = []
+        asked: list[_Line] = []
         while self._wishes:
             asked += self._answer(self._wishes.popleft())
         return asked
 
-    def _answer(self, wish: str) -> list[Text]:
-        match wish:
+    def _answer(self, wish: _Wish) -> list[_Line]:
+        match wish.command:
+            case "say":
+                self._typed.add(wish.text)
+                return []
+            case "echo":
+                return [_Line(Text(f"> {safe(wish.text)}", style="rt.quiet"), 2)]
             case "help":
-                width = max(len(name) for name, _ in self._commands)
-                texts = [f"{name:<{width}}  {text}" for name, text in self._commands]
+                width = max(len(name) for name, _ in self._commands) + 2
+                return [_Line(Text(f"{name:<{width}}{text}", style="rt.quiet"), width) for name, text in self._commands]
             case "stats":
                 texts = stats_lines(self._status.stats)
             case "cost":
                 texts = [f"{self._status.tokens} tokens, {dollars(self._status.cost)}"]
             case _:
                 texts = [f"events: {self.detail}"]
-        return [Text(text, style="rt.quiet") for text in texts]
+        return [_Line(Text(text, style="rt.quiet"), 2) for text in texts]
+
+    # ---- what was typed ----
+
+    def _follow_typed(self, update: Update, at: float) -> None:
+        if isinstance(update, EventOut):
+            self._typed.sent(update, at)
+        elif isinstance(update, Words):
+            self._typed.shown(update)
+
+    def _show_typed(self) -> None:
+        if self._typed.waiting != self._status.typed:
+            self._status = replace(self._status, typed=self._typed.waiting)
+            self._prompt.refresh()
 
     # ---- what is printed ----
 
-    def _lines(self, update: Update) -> list[Text]:
+    def _lines(self, update: Update) -> list[_Line]:
         if isinstance(update, Words):
-            return [] if update.typed else [lines.words(update)]  # what was typed stands in the scrollback already
+            return [_Line(lines.words(update), lines.INDENT)]
         line = lines.status(update)
-        return [line] if line is not None and (lines.is_error(update) or not self._quiet) else []
+        return [_Line(line)] if line is not None and (lines.is_error(update) or not self._quiet) else []
 
     def _add_events(self, update: Update) -> None:
         """Events between the words, runs of deltas as one line."""
@@ -157,7 +218,7 @@ class Screen:
 
     def _end_run(self) -> None:
         if self._run is not None:
-            self._waiting.append(events.line(self._run))
+            self._waiting.append(_Line(events.line(self._run), None))
             self._run = None
 
     def _flush(self) -> None:
@@ -166,17 +227,28 @@ class Screen:
 
         def write() -> None:
             for line in ready:
-                self._out.print(line)
+                self._print(line)
 
         self._prompt.print_above(write)
+
+    def _print(self, line: _Line) -> None:
+        if line.indent is None:
+            self._out.print(line.text, no_wrap=True, overflow="ellipsis")
+        else:
+            self._out.print(lines.hung(line.text, self._out, line.indent))
 
     def _close(self, closed: Closed) -> None:
         self._end_run()
         self._flush()
         self._prompt.stop()
         error = lines.status(closed)
-        for line in ([] if self._quiet else self._summary.lines()) + ([error] if error is not None else []):
+        summary = [] if self._quiet else self._summary.lines(self._err.width if self._err.is_terminal else 10_000)
+        for line in summary + ([error] if error is not None else []):
             self._err.print(line)
+
+
+def _words(text: str) -> _Line:
+    return _Line(lines.words(Words("you", "", text)), lines.INDENT)
 
 
 def stats_lines(stats: Stats | None) -> list[str]:

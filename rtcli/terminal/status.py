@@ -13,13 +13,17 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from rtcli.protocol.codec import JsonObject
+from rtcli.protocol.server_events import OutputAudioBufferStarted
 from rtcli.protocol.updates import (
     Activity,
     Closed,
     Connected,
     Connecting,
+    EventIn,
     Growing,
     Ready,
+    Speaker,
     Spent,
     Stats,
     TurnTimed,
@@ -28,6 +32,7 @@ from rtcli.protocol.updates import (
     Words,
 )
 from rtcli.protocol.usage import Bill, dollars
+from rtcli.terminal.lines import LABELS
 from rtcli.terminal.text import safe
 
 
@@ -35,7 +40,7 @@ Styled = tuple[str, str]
 """Style name and text; the styles are those of `rtcli.terminal.prompt`."""
 
 LIMIT = 60 * 60.0
-"""Seconds a session of the service lasts (OpenAI's guide)."""
+"""Seconds a session lasts at the service that says when it expires (OpenAI's guide)."""
 COUNTDOWN = 5 * 60.0
 """Seconds before the limit from which the time left is shown."""
 _METER = "▁▂▃▄▅▆▇█"
@@ -65,11 +70,20 @@ class Status:
     cost: float | None = None
     growing: tuple[Growing, ...] = ()
     """Unfinished turns, in the order they began."""
+    typed: tuple[str, ...] = ()
+    """Lines of the user that have no place among the words yet."""
+    limited: bool = False
+    """The service ends the session at `LIMIT`."""
+    transcribes: bool = False
+    """A transcription session: nobody answers."""
+    spoken: bool = False
+    """The model has been heard: its voice is settled."""
 
     def after(self, update: Update, at: float) -> Status:
         """`at`: seconds, monotonic."""
         change = _CHANGES.get(type(update))
-        return replace(self, **change(self, update, at)) if change else self
+        changed = change(self, update, at) if change else None
+        return replace(self, **changed) if changed else self
 
 
 def _grown(growing: tuple[Growing, ...], update: Growing) -> tuple[Growing, ...]:
@@ -86,10 +100,19 @@ def _spending(bill: Bill) -> dict[str, Any]:
     return {"tokens": bill.tokens.input + bill.tokens.output, "cost": bill.cost}
 
 
+def _kind(session: JsonObject) -> dict[str, Any]:
+    return {"limited": "expires_at" in session, "transcribes": session.get("type") == "transcription"}
+
+
+def _heard(status: Status, update: EventIn) -> dict[str, Any]:
+    return {"spoken": True} if not status.spoken and isinstance(update.event, OutputAudioBufferStarted) else {}
+
+
 _CHANGES: dict[type, Callable[[Status, Any, float], dict[str, Any]]] = {
     Connecting: lambda _, it, __: {"step": _STEPS.get(it.step, it.step)},
     Connected: lambda *_: {"step": "connected"},
-    Ready: lambda _, __, at: {"step": "", "ready_at": at},
+    Ready: lambda _, it, at: {"step": "", "ready_at": at, **_kind(it.session)},
+    EventIn: lambda status, it, _: _heard(status, it),
     Activity: lambda _, it, __: {"activity": it},
     Vitals: lambda _, it, __: {"vitals": it},
     Stats: lambda _, it, __: {"stats": it},
@@ -131,13 +154,13 @@ def status_line(status: Status, columns: int, now: float) -> list[Styled]:
 
 
 def growing_lines(status: Status, columns: int, *, most: int = 3) -> list[list[Styled]]:
-    """The end of what is being said, a line each, for the turns that are not finished."""
-    return [_growing_line(each, columns) for each in status.growing[-most:]]
+    """The end of what is being said, a line each, for the turns that are not finished; then what waits in line."""
+    spoken = [_growing_line(each.speaker, each.text, columns) for each in status.growing[-most:]]
+    return spoken + [_growing_line("you", each, columns) for each in status.typed[-most:]]
 
 
-def _growing_line(growing: Growing, columns: int) -> list[Styled]:
-    label = "  you  " if growing.speaker == "you" else "model  "
-    return [(f"class:{growing.speaker}", label), ("class:status.quiet", _tail(safe(growing.text), columns - 8))]
+def _growing_line(speaker: Speaker, text: str, columns: int) -> list[Styled]:
+    return [(f"class:{speaker}", f"{LABELS[speaker]}  "), ("class:status.quiet", _tail(safe(text), columns - 8))]
 
 
 def _tail(text: str, columns: int) -> str:
@@ -203,7 +226,7 @@ def meter(level: float, *, cells: int = 5) -> str:
 
 
 def _time_left(status: Status, now: float) -> _Part:
-    if status.ready_at is None:
+    if status.ready_at is None or not status.limited:
         return _Part(1, "", "")
     left = LIMIT - (now - status.ready_at)
     if left > COUNTDOWN:

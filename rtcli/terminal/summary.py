@@ -47,14 +47,13 @@ class Summary:
             case _:
                 pass
 
-    def lines(self) -> list[Text]:
-        """Nothing for a call in which nothing was said."""
+    def lines(self, columns: int) -> list[Text]:
+        """As few as hold it, each fact whole; nothing for a call in which nothing was said."""
         if self.began is None or not (self.said or self.answered):
             return []
-        minutes, seconds = divmod(round(self.ended - self.began), 60)
         turns = f"{self.said} said, {self.answered} answered, {self.interrupted} interrupted"
-        facts = [f"{minutes}:{seconds:02d} min", turns, self._latency(), self._usage(), self._loss()]
-        return [Text(" · ".join(fact for fact in facts if fact), style="rt.quiet")]
+        facts = [_duration(self.ended - self.began), turns, self._latency(), self._usage(), self._loss()]
+        return [Text(line, style="rt.quiet") for line in _packed([fact for fact in facts if fact], columns)]
 
     def _latency(self) -> str:
         found = spread(self.latencies)
@@ -71,3 +70,18 @@ class Summary:
 
     def _loss(self) -> str:
         return f"{sum(self.losses) / len(self.losses):.1%} of packets lost" if any(self.losses) else ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _packed(facts: list[str], columns: int) -> list[str]:
+    packed: list[str] = []
+    for fact in facts:
+        if packed and len(packed[-1]) + len(fact) + 3 <= columns:
+            packed[-1] += f" · {fact}"
+        else:
+            packed.append(fact)
+    return packed

@@ -79,10 +79,22 @@ def test_each_step_of_connecting_is_named() -> None:
 
 
 def test_the_time_left_shows_in_the_last_five_minutes_alone() -> None:
-    status = after(Ready({}))
+    status = after(Ready({"expires_at": 1}))
     assert "left" not in text(status, 80, now=10.0 + 54 * 60)
     assert "4:30 left" in text(status, 80, now=10.0 + 55 * 60 + 30)
     assert "0:00 left" in text(status, 80, now=10.0 + 70 * 60)
+
+
+def test_a_service_that_sets_no_limit_has_no_countdown() -> None:
+    assert "left" not in text(after(Ready({})), 80, now=10.0 + 59 * 60)
+
+
+def test_what_was_typed_waits_under_the_words_that_are_growing() -> None:
+    status = replace(after(Growing("model", "b", "The answer")), typed=("and then?",))
+    assert ["".join(part for _, part in line) for line in growing_lines(status, 30)] == [
+        "model  The answer",
+        "  you  and then?",
+    ]
 
 
 def test_unfinished_turns_show_their_end_until_they_are_whole() -> None:

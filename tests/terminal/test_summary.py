@@ -6,11 +6,11 @@ from rtcli.protocol.updates import EventIn, Ready, Stats, TurnTimed, Update, Wor
 from rtcli.terminal.summary import Summary
 
 
-def summed(*updates: tuple[Update, float]) -> str:
+def summed(*updates: tuple[Update, float], columns: int = 200) -> str:
     summary = Summary()
     for update, at in updates:
         summary.take(update, at)
-    return "\n".join(line.plain for line in summary.lines())
+    return "\n".join(line.plain for line in summary.lines(columns))
 
 
 def timed(seconds: float) -> TurnTimed:
@@ -33,5 +33,12 @@ def test_turns_latency_interruptions_and_loss_are_summed_up() -> None:
         (Stats(0.1, 0.02, 0.0, {}, 0), 74.0),
     )
     assert text == (
-        "1:04 min · 1 said, 1 answered, 1 interrupted · answer after 700 ms (p95 900, max 900) · 2.0% of packets lost"
+        "1 min 4 s · 1 said, 1 answered, 1 interrupted · answer after 700 ms (p95 900, max 900) · 2.0% of packets lost"
+    )
+
+
+def test_on_a_narrow_terminal_each_fact_stays_whole() -> None:
+    said = (Ready({}), 0.0), (Words("you", "a", "hi"), 1.0), (timed(0.5), 2.0), (Words("model", "b", "hello"), 9.0)
+    assert summed(*said, columns=50) == (
+        "9 s · 1 said, 1 answered, 0 interrupted\nanswer after 500 ms (p95 500, max 500)"
     )
