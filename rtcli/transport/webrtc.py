@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import aiortc
@@ -40,7 +40,9 @@ from rtcli.transport.webrtc_sctp import Association
 ANSWER_LIMIT = 30.0
 """Seconds that one who called us has to connect after our answer."""
 FLUSH_LIMIT = 0.5
-"""Seconds that events on their way may delay closing."""
+"""Seconds that events not sent yet may delay closing."""
+CONFIRM_LIMIT = 0.1
+"""Seconds after that for the other side to confirm them; some wait 200 ms before they do."""
 CLOSE_LIMIT = 1.2
 """Seconds for aiortc to close; a TURN server that is gone would hold it up for half a minute."""
 NAMED_ADDRESSES = 3
@@ -295,9 +297,16 @@ class WebRtcPeer:
     @property
     def buffered(self) -> int:
         """Bytes of events queued and not yet acknowledged by the other side."""
-        if self._channel is None or self._link is None or self._link.association is None:
-            return 0
-        return self._channel.bufferedAmount + self._link.association.waiting
+        return self._unsent + self._unacknowledged
+
+    @property
+    def _unsent(self) -> int:
+        queued = self._channel.bufferedAmount if self._channel else 0
+        return queued + (self._link.association.unsent if self._link and self._link.association else 0)
+
+    @property
+    def _unacknowledged(self) -> int:
+        return self._link.association.unacknowledged if self._link and self._link.association else 0
 
     async def stats(self) -> PeerStats:
         """Totals of the call so far. Loss and jitter are those of the stream that came last."""
@@ -326,21 +335,27 @@ class WebRtcPeer:
         self._settled.set()
         if self._limit:
             self._limit.cancel()
+        if self._link and self._link.association:
+            self._link.association.stop()
         checking = self._link is not None and self._link.dtls.transport.state == "checking"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT):
                 await self._pc.close()
-        if self._link and self._link.association:
-            self._link.association.stop()
         # What aiortc woke or cancelled gets to its end; aioice looks up every 20 ms while it is checking.
         await asyncio.sleep(0.03 if checking else 0)
 
     async def _flush(self) -> None:
         """Give the last events a moment to get through."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_LIMIT):
-                while self.buffered:  # noqa: ASYNC110 - aiortc has no event for the last acknowledgement
-                    await asyncio.sleep(0.005)
+        await _until(lambda: not self._unsent, FLUSH_LIMIT)
+        await _until(lambda: not self._unacknowledged, CONFIRM_LIMIT)
+
+
+async def _until(condition: Callable[[], bool], limit: float) -> None:
+    """Wait for what aiortc has no event for, `limit` seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit):
+            while not condition():  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.002)
 
 
 def _ice_server(server: IceServer) -> aiortc.RTCIceServer:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiortc
+from OpenSSL import SSL
 
 from rtcli.transport.webrtc_inside import inside, put_inside
 from rtcli.transport.webrtc_rtp import Faults
@@ -21,7 +22,7 @@ from rtcli.transport.webrtc_rtp import Faults
 
 WINDOW = 65_536
 """Bytes in flight. Fits the receive buffer of a socket as systems set it up; at 100 ms round trip still 640 kB/s."""
-SACK_DELAY = 0.02
+SACK_DELAY = 0.005
 """Seconds that an acknowledgement waits for a second packet; RFC 9260 section 6.2 allows 0.2."""
 
 
@@ -51,14 +52,19 @@ class Association:
         put_inside(sctp, "_data_channel_receive", self._on_message)
         put_inside(sctp, "_send_sack", self._sack)
         put_inside(sctp, "_send_chunk", self._send)
-        self._unacknowledged = 0
+        self._unanswered = 0
         self._timer: asyncio.TimerHandle | None = None
         self._late: asyncio.Task[None] | None = None
 
     @property
-    def waiting(self) -> int:
-        """Bytes handed over and not acknowledged yet."""
-        return sum(len(chunk.user_data) for queue in (self._outbound, self._sent) for chunk in queue)
+    def unsent(self) -> int:
+        """Bytes handed over that the window has not let through yet."""
+        return sum(len(chunk.user_data) for chunk in self._outbound)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Bytes sent that the other side has not confirmed."""
+        return sum(len(chunk.user_data) for chunk in self._sent)
 
     def stop(self) -> None:
         """Leave no timer behind."""
@@ -73,7 +79,7 @@ class Association:
     async def _send(self, chunk: Any) -> None:
         # Most of aiortc's sending goes on in tasks that nobody waits for: that the connection has just ended is told
         # elsewhere.
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, SSL.Error):
             await self._send_chunk(chunk)
 
     async def _on_message(self, stream: int, protocol: int, data: bytes) -> None:
@@ -86,8 +92,8 @@ class Association:
         """Called for each packet of data that arrived."""
         if self._sctp._advertised_rwnd < 0:
             self._overrun()
-        self._unacknowledged += 1
-        if self._unacknowledged > 1 or self._sctp._sack_misordered or self._sctp._sack_duplicates:
+        self._unanswered += 1
+        if self._unanswered > 1 or self._sctp._sack_misordered or self._sctp._sack_duplicates:
             await self._sack_now()
             return
         self._sctp._sack_needed = False
@@ -95,10 +101,10 @@ class Association:
             self._timer = asyncio.get_running_loop().call_later(SACK_DELAY, self._sack_late)
 
     async def _sack_now(self) -> None:
-        self._unacknowledged = 0
+        self._unanswered = 0
         await self._send_sack()
 
     def _sack_late(self) -> None:
         self._timer = None
-        if self._unacknowledged:
+        if self._unanswered:
             self._late = asyncio.ensure_future(self._sack_now())

@@ -53,7 +53,8 @@ def test_every_second_packet_is_acknowledged() -> None:
                 pair.them.send(text)
             await pair.ours.inbox.wait_for(Message(events()[-1]))
             await until(lambda: not pair.them.buffered, "the last acknowledgement")
-            assert EVENTS / 2 - 1 <= len(acknowledgements) <= EVENTS * 0.6
+            # Half as many; more only where the machine lets the second packet wait.
+            assert EVENTS / 2 - 1 <= len(acknowledgements) <= EVENTS * 0.8
 
     asyncio.run(run())
 
@@ -61,6 +62,7 @@ def test_every_second_packet_is_acknowledged() -> None:
 def test_a_single_packet_is_acknowledged_after_a_moment() -> None:
     async def run() -> None:
         async with connected() as pair:
+            await until(lambda: not pair.them.buffered, "the end of opening the channel")
             acknowledgements = sacks_of(pair.us)
             pair.them.send("alone")
             await until(lambda: not pair.them.buffered, "the acknowledgement")
