@@ -117,6 +117,8 @@ class Parts:
     microphone_asked: bool = False
     """Its failure ends the call; else the call goes on without it."""
     speaker_asked: bool = False
+    figures: Callable[[], JsonObject] = dict
+    """What the sound's parts count, for stats; called once a second."""
     prepare: Callable[[], Awaitable[None]] = _nothing
     """What making the first peer needs and takes its time (loading aiortc); under way while a key is asked for."""
 
@@ -143,7 +145,7 @@ class Call:
         self._step: ConnectStep = "call"
         self._finish: Finish | None = None
         self._listening = False
-        self._measures = Measures(parts.uplink, parts.playout, parts.echo, self._tell)
+        self._measures = Measures(parts.uplink, parts.playout, parts.echo, parts.figures, self._tell)
         self.room = threading.Event()
         """Set while the call takes more intents: a pipe that is ahead of the answers waits for it."""
         self.room.set()

@@ -48,10 +48,18 @@ class Downlink(AudioSink, Protocol):
 
 
 class Measures:
-    def __init__(self, uplink: Uplink, playout: Downlink, echo: EchoCanceller, tell: Callable[[Update], None]) -> None:
+    def __init__(
+        self,
+        uplink: Uplink,
+        playout: Downlink,
+        echo: EchoCanceller,
+        figures: Callable[[], JsonObject],
+        tell: Callable[[Update], None],
+    ) -> None:
         self._uplink = uplink
         self._playout = playout
         self._echo = echo
+        self._figures = figures
         self._tell = tell
         self._timer = TurnTimer()
         self._bill = Bill()
@@ -110,6 +118,7 @@ class Measures:
                 unsent=now.buffered,
                 echo=self._echo.name,
                 erle_db=self._echo.erle_db,
+                sound=self._figures(),
             )
         )
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -99,16 +99,18 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
 
         return WebRtcPeer(source=source, sink=sink, deliver=deliver, ice_servers=servers, loopback=loopback)
 
+    uplink = Uplink(sound.microphone, make_encoder(), echo=canceller)
     return Parts(
         peer=make_peer,
         signalling=signalling,
-        uplink=Uplink(sound.microphone, make_encoder(), echo=canceller),
+        uplink=uplink,
         playout=Playout(make_decoder, played=canceller.played),
         echo=canceller,
         speaker=sound.speaker,
         microphone=sound.microphone,
         microphone_asked=sound.microphone_asked,
         speaker_asked=sound.speaker_asked,
+        figures=lambda: {"uplink": asdict(uplink.stats()), **sound.figures()},
         prepare=load_webrtc,
     )
 
@@ -149,6 +151,13 @@ class Sound:
 
         in_one_room = isinstance(self.microphone, DeviceMicrophone) and isinstance(self.speaker, DeviceSpeaker)
         return settings.audio_echo if in_one_room else "off"
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """What the devices count."""
+        from rtcli.audio.portaudio import DeviceMicrophone, DeviceSpeaker
+
+        ends = {"microphone": self.microphone, "speaker": self.speaker}
+        return {name: end.figures() for name, end in ends.items() if isinstance(end, (DeviceMicrophone, DeviceSpeaker))}
 
     @property
     def described(self) -> str:

@@ -224,6 +224,10 @@ class DeviceMicrophone(_DeviceStream):
     def ended(self) -> bool:
         return False
 
+    def figures(self) -> dict[str, float]:
+        """For stats."""
+        return {"overflows": self.overflows}
+
     def _adapt(self, rate: int, width: int) -> None:
         self._blocks.clear()
         self._convert = None if (rate, width) == (RATE, 1) else Converter(rate, width, RATE, 1)
@@ -251,6 +255,10 @@ class DeviceSpeaker(_DeviceStream):
     def underrun_count(self) -> int:
         """Times the device ran dry."""
         return self._dry
+
+    def figures(self) -> dict[str, float]:
+        """For stats: the latency asked for, which grows when the device runs dry, and how often it did."""
+        return {"latency_ms": 1000 * self.latency, "underruns": self._dry}
 
     def start(self, pull: Pull) -> None:
         self._pull = pull

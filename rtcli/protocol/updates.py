@@ -127,6 +127,8 @@ class Stats:
     """`aec`, `gate` or `off`."""
     erle_db: float | None = None
     """What the canceller takes off the echo of late; None until something was heard."""
+    sound: JsonObject = field(default_factory=dict)
+    """Figures of the microphone's way and of the devices, as the composition root gives them."""
 
 
 @dataclass(frozen=True, slots=True)
