@@ -152,7 +152,7 @@ def about(entry: Entry) -> str:
     say = _ABOUT.get(entry.type) or next((said for end, said in _BY_END if entry.type.endswith(end)), _fields)
     try:
         return say(entry.event)
-    except (AttributeError, TypeError):  # a shape nobody expected
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError):  # a shape nobody expected
         return _fields(entry.event)
 
 
