@@ -29,12 +29,8 @@ _SPEECH: Final = 0.4
 _LONGEST: Final = 12 * EAR_RATE // FRAME
 _SHORTEST: Final = 6 * EAR_RATE // FRAME
 """Frames in one pass. Moonshine cuts at 15 s, through a word if need be, so longer speech is cut here, in a pause."""
-
-
 _MARGINS: Final = (EAR_RATE // 5, EAR_RATE // 2)
 """Silence put before and after, in samples; on a sound that ends at once Moonshine says the last word twice."""
-
-
 _ONE_THREAD: Final = "MOONSHINE_ORT_SINGLE_THREAD"
 """Read by its library when it loads a model. Its threads wait by spinning: a turn costs 0.25 s of CPU, here 0.1 s."""
 _MOST_KNOWN: Final = 64

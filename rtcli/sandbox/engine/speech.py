@@ -37,8 +37,6 @@ _PARTS: Final = {
     ),
 }
 """Each package with the model files that must lie in it."""
-
-
 _PLATFORMS: Final = {
     ("Linux", "x86_64"),
     ("Linux", "aarch64"),
