@@ -72,6 +72,25 @@ def test_a_call_does_load_what_it_needs() -> None:
     assert {"aiortc", "av"} <= loaded_after("talk", "--sandbox", "--text", "--input", "none", "--output", "none")
 
 
+@pytest.mark.parametrize(
+    ("argv", "light"),
+    [
+        (("token",), ("aiortc", "aioice", "av", "numpy", "sounddevice")),
+        (("send", "hi"), ("numpy", "sounddevice", "onnxruntime", "starlette", "uvicorn")),
+        (("send", "--dry-run", "hi"), HEAVY),
+        (("send", "--check", "hi"), HEAVY),
+    ],
+)
+def test_a_script_loads_what_it_needs_and_no_more(argv: tuple[str, ...], light: tuple[str, ...]) -> None:
+    from tests.services import OpenAi
+
+    command, *rest = argv
+    with OpenAi() as service:
+        env = {"RTCLI_API_KEY": "sk-test", "RTCLI_CONFIG": os.devnull, "RTCLI_BASE_URL": f"{service.url}/v1"}
+        assert loaded_after(command, *rest, env=env).isdisjoint(light)
+    assert bool(service.asked) is (len(rest) < 2)
+
+
 @pytest.mark.parametrize("library", OWNERS)
 def test_each_heavy_library_has_one_place(library: str) -> None:
     users = {
