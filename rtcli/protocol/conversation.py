@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rtcli.errors import CallLost, RtcliError, ServiceError, WaitTimeout
@@ -58,6 +58,8 @@ from rtcli.protocol.intents import (
     Talk,
     ToolOutput,
 )
+from rtcli.protocol.requests import COLLISION, Asked, Order, Requests
+from rtcli.protocol.session_view import SessionView
 from rtcli.protocol.transcript import Transcript
 from rtcli.protocol.updates import Activity, Ready, Refused, ToolWanted, Update, Warned
 
@@ -66,16 +68,12 @@ SESSION_LIMIT = 5.0
 """Seconds to wait for `session.created`, and again for `session.updated`; the official JavaScript SDK's figure."""
 ANSWER_LIMIT = 30.0
 """Seconds to wait for a response that the service makes by itself; some announce it with its first sound."""
-REQUEST_LIMIT = 60.0
-"""Seconds after which a `response.create` that was answered by nothing no longer holds up the next one."""
 UNNAMED_LIMIT = 15.0
 """What is left of these limits after an error that names no event: it may have been about what is waited for."""
 SETTLE_FIRST, SETTLE = 4.0, 1.5
 """Seconds after the end of a file in which its speech may still be noticed: before and after a first answer."""
 TAIL = 0.3
 """Seconds from the last sound of the user to its commit: sound and events travel apart and keep no common order."""
-COLLISION_PAUSE, COLLISIONS = 5.0, 5
-"""Seconds until a request is repeated that met a response we never heard of, and how often."""
 UNSEEN_PAUSE = 0.5
 """Seconds between a filtered stream's last words of a response and its hidden `response.done`."""
 LONGEST, ENDING_SOON = 3600.0, 300.0
@@ -84,7 +82,6 @@ LONGEST, ENDING_SOON = 3600.0, 300.0
 _SHOWN_BY_NO_FILTER = (ev.SessionCreated, ev.SessionUpdated, ev.ResponseCreated, ev.ResponseDone, ev.ErrorEvent)
 _AT_ONCE = frozenset({"response.cancel", "output_audio_buffer.clear", "input_audio_buffer.append"})
 """Client events that are about this moment: they never stand in line."""
-_COLLISION = "conversation_already_has_active_response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,28 +111,6 @@ class Step:
     effects: tuple[Effect, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """Events in line that belong together. What stands before a `response.create` the running answer must not see."""
-
-    events: tuple[JsonObject, ...]
-    asks: bool = False
-    """The last one is a `response.create` in the conversation."""
-    collisions: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A `response.create` that went out, and what went out with it."""
-
-    order: _Order
-    create_id: str
-    event_ids: frozenset[str]
-    place: int
-    """Of what was sent before it: a response to it settles all of that."""
-    until: float
-
-
 class Conversation:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -154,13 +129,7 @@ class Conversation:
         self._warn_at: float | None = None
         self._held: deque[Intent] = deque()  # bounded by whoever posts: see `backlog`
         # Responses, by rule 3.
-        self._line: deque[_Order] = deque()
-        self._asked: _Asked | None = None
-        self._answered: _Asked | None = None
-        """The request that the newest response is believed to answer; an error may still say otherwise."""
-        self._asides: dict[str, float] = {}
-        """Requests outside the conversation: `event_id`, and until when they are waited for."""
-        self._ask_from = 0.0
+        self._requests = Requests()
         self._expected_until = 0.0
         self._stop_next = False
         """The response that is about to begin is not wanted any more."""
@@ -229,9 +198,14 @@ class Conversation:
         return self._session
 
     @property
+    def _view(self) -> SessionView:
+        """The session as the service describes it; as it was asked for where the service says nothing."""
+        return SessionView(self._session or self._plan.update or {})
+
+    @property
     def backlog(self) -> int:
         """Intents that wait for their turn."""
-        return len(self._held) + len(self._line)
+        return len(self._held) + len(self._requests)
 
     @property
     def idle(self) -> bool:
@@ -253,9 +227,7 @@ class Conversation:
             or self._talking
             or self._playing_file
             or self._commit_at is not None
-            or self._asked
-            or self._asides
-            or self._line
+            or self._requests.pending(self._now)
             or self._answers
             or self._owed
             or self._now < self._expected_until
@@ -384,7 +356,7 @@ class Conversation:
         if intent.respond:
             self._ask(item)
         else:
-            self._queue(_Order((item,)))
+            self._queue(Order((item,)))
 
     def _send_given(self, intent: SendEvent) -> None:
         self._lines_came = True
@@ -394,12 +366,12 @@ class Conversation:
             return
         decoded = out.decode_object(event)
         asks = isinstance(decoded, out.ResponseCreate) and (decoded.response or {}).get("conversation") != "none"
-        self._queue(_Order((event,), asks=asks))
+        self._queue(Order((event,), asks=asks))
 
     def _interrupt(self, _: Interrupt | None = None) -> None:
         """Rule 5."""
         self._effects.append(SilenceSpeaker())
-        self._stop_next = self._asked is not None or self._now < self._expected_until
+        self._stop_next = self._requests.asked is not None or self._now < self._expected_until
         running = bool(self._answers.running)
         if running:
             self._send_alone(to_object(out.ResponseCancel()))
@@ -421,7 +393,7 @@ class Conversation:
         self._playing_file = False
         self._file_ended = True
         self._settle_until = self._now + (SETTLE if self._begun else SETTLE_FIRST)
-        if self._turn_detection is None:
+        if self._view.turns_by_hand:
             self._commit_at = self._now + TAIL
 
     def _talk(self, intent: Talk) -> None:
@@ -443,7 +415,7 @@ class Conversation:
         if not self._plan.microphone_is_file:
             self._set_muted(on=True)
         commit = to_object(out.InputAudioBufferCommit())
-        if self._only_transcribes:
+        if self._view.only_transcribes:
             self._send_alone(commit)
         else:
             self._ask(commit)
@@ -457,7 +429,7 @@ class Conversation:
     def _speech_started(self, event: ev.InputAudioBufferSpeechStarted) -> None:
         self._user_speaking = self._noticed = True
         self._settle_until = 0.0
-        stopped = self._answers.interruptible if self._interrupts else []
+        stopped = self._answers.interruptible if self._view.interrupts else []
         if stopped:
             self._effects.append(SilenceSpeaker())
         self._cut_unheard(stopped)
@@ -473,12 +445,12 @@ class Conversation:
         self._noticed = True
         self._settle_until = 0.0
         self._transcript.committed(event.item_id, self._now)
-        if "transcription" in self._input and self._input["transcription"] is None:
+        if self._view.is_without_words:
             self._transcript.no_words(event.item_id, self._now)
         self._expect_answer()
 
     def _expect_answer(self) -> None:
-        if self._answers_by_itself:
+        if self._view.answers_by_itself:
             self._expected_until = self._now + ANSWER_LIMIT
 
     def _input_cleared(self, _: ev.InputAudioBufferCleared) -> None:
@@ -514,65 +486,40 @@ class Conversation:
     # ---- asking for responses ----
 
     def _ask(self, *before: JsonObject) -> None:
-        self._queue(_Order((*before, to_object(out.ResponseCreate())), asks=True))
+        self._queue(Order((*before, to_object(out.ResponseCreate())), asks=True))
 
-    def _queue(self, order: _Order) -> None:
-        self._line.append(order)
+    def _queue(self, order: Order) -> None:
+        self._requests.add(order)
         self._advance()
 
     def _advance(self) -> None:
         """Send what stands in line, up to a response that may not be asked for yet."""
-        while self._line and (self._may_ask or not self._line[0].asks):
-            self._release(self._line.popleft())
+        while order := self._requests.next(self._now, running=bool(self._answers.running)):
+            event_ids = self._send(order.events)
+            self._requests.sent(order, event_ids, self._unanswered.newest, self._now)
+            self._stop_next = self._stop_next and not order.asks
 
-    @property
-    def _may_ask(self) -> bool:
-        return not self._asked and not self._answers.running and self._now >= self._ask_from
-
-    def _release(self, order: _Order) -> None:
-        event_ids = self._send(order.events)
-        if order.asks:
-            self._stop_next = False
-            place = self._unanswered.newest
-            self._asked = _Asked(order, event_ids[-1], frozenset(event_ids), place, self._now + REQUEST_LIMIT)
-        elif order.events[-1].get("type") == "response.create":
-            self._asides[event_ids[-1]] = self._now + REQUEST_LIMIT
-
-    def _refused_request(self, asked: _Asked, event_id: str, error: ServiceError) -> None:
+    def _refused_request(self, asked: Asked, event_id: str, error: ServiceError) -> None:
         """The service refused a request, or what belongs before it."""
         if event_id != asked.create_id:
             # It answers all the same, and not what was asked.
             self._refuse(error)
-            self._stop_asked()
+            self._stop_answer_to(asked)
             return
-        if asked is self._asked:
-            self._asked = None
-            self._stop_next = False
-        else:
-            self._answered = None
-        if error.code == _COLLISION and asked.order.collisions < COLLISIONS:
-            self._repeat(asked.order)
-        else:
+        self._stop_next = self._stop_next and asked is not self._requests.asked
+        if not self._requests.refused(asked, error.code, self._now, running=bool(self._answers.running)):
             self._refuse(error)
         self._advance()
 
-    def _repeat(self, order: _Order) -> None:
-        """The service began a response by itself in the same moment: ask again when that one is done."""
-        self._line.appendleft(replace(order, events=order.events[-1:], collisions=order.collisions + 1))
-        if not self._answers.running:
-            self._ask_from = self._now + COLLISION_PAUSE
-
-    def _stop_asked(self) -> None:
-        if self._asked:
+    def _stop_answer_to(self, asked: Asked) -> None:
+        if asked is self._requests.asked:
             self._stop_next = True
-        elif self._answers.running:
+        elif self._requests.is_newest(asked) and self._answers.running:
             self._send_alone(to_object(out.ResponseCancel()))
 
     def _not_sent(self, event_id: str, error: ServiceError) -> None:
         self._unanswered.refused(event_id)
-        self._asides.pop(event_id, None)
-        if self._asked and event_id in self._asked.event_ids:
-            self._asked = None
+        self._requests.drop(event_id)
         self._refuse(error)
         if event_id == self._update_id:
             self._session_refused(error)
@@ -597,13 +544,12 @@ class Conversation:
         answer = Answer(response_id, self._now, self._now, aside=aside)
         self._answers.add(answer)
         if aside:
-            del self._asides[next(iter(self._asides))]
+            self._requests.begun_aside()
             return answer
         self._begun += 1
-        self._answered, self._asked = self._asked, None
-        if self._answered:
-            self._unanswered.settled(self._answered.place)
-        self._expected_until = self._settle_until = self._ask_from = 0.0
+        if asked := self._requests.begun(surely=self._now >= self._expected_until):
+            self._unanswered.settled(asked.place)
+        self._expected_until = self._settle_until = 0.0
         if self._stop_next:
             self._stop_next = False
             self._send_alone(to_object(out.ResponseCancel()))
@@ -611,14 +557,14 @@ class Conversation:
 
     def _response_created(self, event: ev.ResponseCreated) -> None:
         response = event.response
-        if self._asides and self._is_outside(response) and self._answers.get(response.id) is None:
+        if self._requests.asides and self._is_outside(response) and self._answers.get(response.id) is None:
             self._begin(response.id, aside=True)
         else:
             self._answer(response.id)
 
     def _is_outside(self, response: ev.Response) -> bool:
         """Outside the conversation: the service says so by null; one that says nothing means what is waited for."""
-        awaited = self._asked or self._now < self._expected_until
+        awaited = self._requests.asked or self._now < self._expected_until
         return response.conversation_id is None and ("conversation_id" in response.extra or not awaited)
 
     def _response_goes_on(self, event: Any) -> None:
@@ -719,7 +665,7 @@ class Conversation:
         self._answers.remove(answer, for_good=answer.cut or not self._filtered)
         self._transcript.said_all(answer.response_id, self._now, cut=answer.cut)
         if self._filtered:
-            self._ask_from = self._now + UNSEEN_PAUSE
+            self._requests.pause(self._now + UNSEEN_PAUSE)
 
     def _cut_unheard(self, answers: list[Answer]) -> None:
         """Interrupted: what has not sounded never will, and no event says so. A filter hides the rest too."""
@@ -769,21 +715,17 @@ class Conversation:
             self._session_refused(error)
         elif detail.code == "response_cancel_not_active":
             self._nothing_to_stop(named)
-        elif asked := self._request_with(named):
+        elif asked := self._requests.with_event(named):
             self._refused_request(asked, named, error)
-        elif not named and error.code == _COLLISION:
+        elif not named and error.code == COLLISION:
             # The service's own answer to a turn met one that may not be interrupted.
             self._expected_until = 0.0
-            self._warn(str(error), _COLLISION)
+            self._warn(str(error), COLLISION)
         else:
-            self._asides.pop(named, None)
+            self._requests.drop(named)
             self._refuse(error)
             if not named:
                 self._doubt(error)
-
-    def _request_with(self, event_id: str) -> _Asked | None:
-        requests = (self._asked, self._answered)
-        return next((asked for asked in requests if asked and event_id in asked.event_ids), None)
 
     def _nothing_to_stop(self, event_id: str) -> None:
         """Harmless: the stop came too late. But a response that we still believe to be running has lost its end."""
@@ -794,8 +736,7 @@ class Conversation:
         """An error that names nobody may be about what is waited for: wait for a while only."""
         until = self._now + UNNAMED_LIMIT
         self._expected_until = min(self._expected_until, until)
-        if self._asked:
-            self._asked = replace(self._asked, until=min(self._asked.until, until))
+        self._requests.doubt(until)
         for answer in self._answers.running:
             answer.doubted = True
         if self._updating:
@@ -811,23 +752,14 @@ class Conversation:
             self._warn(f"the service ends the session in {ENDING_SOON / 60:g} minutes", "session_ending")
         if self._commit_at is not None and self._now >= self._commit_at:
             self._commit()
-        self._give_up_requests()
+        for _ in range(self._requests.overdue(self._now)):
+            self._nothing_came("response.create was answered by nothing", "response_silent")
         for answer in self._answers.expired(self._now, self._sounded_at):
             self._give_up(answer)
-        if self._stop_next and not self._asked and self._now >= self._expected_until:
+        if self._stop_next and not self._requests.asked and self._now >= self._expected_until:
             self._stop_next = False
         self._advance()
         self._give_up_all()
-
-    def _give_up_requests(self) -> None:
-        overdue = [event_id for event_id, until in self._asides.items() if self._now >= until]
-        for event_id in overdue:
-            del self._asides[event_id]
-        if self._asked and self._now >= self._asked.until:
-            self._asked = None
-            overdue.append("")
-        for _ in overdue:
-            self._nothing_came("response.create was answered by nothing", "response_silent")
 
     def _give_up(self, answer: Answer) -> None:
         if not answer.made:
@@ -868,9 +800,9 @@ class Conversation:
             return self._problem
         if not self._noticed and not self._begun:
             return WaitTimeout("no answer came: the service noticed no speech in the file")
-        if self._only_transcribes:
+        if self._view.only_transcribes:
             return None if self._recognised else WaitTimeout("no words came: nothing in the file was recognised")
-        if self._answers_by_itself and not self._begun:
+        if self._view.answers_by_itself and not self._begun:
             return WaitTimeout(f"no answer came within {ANSWER_LIMIT:g} s")
         return None
 
@@ -885,39 +817,6 @@ class Conversation:
         if not self._finished:
             self._finished = True
             self._effects.append(how)
-
-    # ---- the session's own words ----
-
-    @property
-    def _believed(self) -> JsonObject:
-        """The session as the service describes it; as it was asked for where the service says nothing."""
-        return self._session or self._plan.update or {}
-
-    @property
-    def _input(self) -> JsonObject:
-        audio = self._believed.get("audio")
-        given = audio.get("input") if isinstance(audio, dict) else None
-        return given if isinstance(given, dict) else {}
-
-    @property
-    def _turn_detection(self) -> JsonObject | None:
-        """None: turns are committed by the client. Unknown counts as the service's default."""
-        given = self._input.get("turn_detection", {})
-        return given if isinstance(given, dict) else None
-
-    @property
-    def _interrupts(self) -> bool:
-        return bool((self._turn_detection or {}).get("interrupt_response", True))
-
-    @property
-    def _only_transcribes(self) -> bool:
-        return self._believed.get("type") == "transcription"
-
-    @property
-    def _answers_by_itself(self) -> bool:
-        if self._only_transcribes or self._turn_detection is None:
-            return False
-        return bool(self._turn_detection.get("create_response", True))
 
     # ---- out ----
 
@@ -957,7 +856,9 @@ class Conversation:
 
     def _tell_activity(self) -> None:
         speaking = self._answers.speaking(self._now, self._sounded_at)
-        thinking = bool(self._asked or self._answers.running or self._now < self._expected_until) and not speaking
+        thinking = (
+            bool(self._requests.asked or self._answers.running or self._now < self._expected_until) and not speaking
+        )
         activity = Activity(user_speaking=self._user_speaking, model_speaking=speaking, thinking=thinking)
         if activity != self._activity:
             self._activity = activity

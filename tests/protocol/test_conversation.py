@@ -13,9 +13,6 @@ import pytest
 from rtcli.errors import EventTooLarge, ServiceError
 from rtcli.protocol.conversation import (
     ANSWER_LIMIT,
-    COLLISION_PAUSE,
-    COLLISIONS,
-    REQUEST_LIMIT,
     SESSION_LIMIT,
     TAIL,
     Plan,
@@ -35,6 +32,7 @@ from rtcli.protocol.intents import (
     Talk,
     ToolOutput,
 )
+from rtcli.protocol.requests import COLLISION_PAUSE, COLLISIONS, REQUEST_LIMIT, ROUND_TRIP
 from rtcli.protocol.updates import Activity, Growing, Ready, ToolWanted, Warned, Words
 from tests.protocol.scene import VAD, WHISPER, Scene, a_call, a_session, an_item
 
@@ -730,6 +728,44 @@ def test_a_request_whose_refusal_comes_after_the_services_own_response_began_is_
     assert scene.refusals == []
     scene.made("resp_vad")
     assert scene.sent_types == [*TYPED, "response.create"]
+
+
+def test_a_line_is_not_believed_to_be_answered_by_a_response_that_the_service_began_by_itself() -> None:
+    scene = Scene.ready()
+    scene.user_speaks()
+    scene.does(Say("one"), Say("two"))
+    scene.answers_in_writing("resp_vad")  # before the service can have seen the line
+    assert not scene.idle()
+    assert scene.sent_types == TYPED
+    scene.passes(0.5)
+    scene.answers_in_writing("resp_1")
+    assert scene.sent_types == TYPED * 2
+
+
+def test_a_line_that_was_answered_instead_of_the_users_turn_is_waited_for_a_round_trip_only() -> None:
+    scene = Scene.ready()
+    scene.user_speaks()
+    scene.does(Say("one"))
+    scene.answers_in_writing("resp_1")
+    scene.passes(ROUND_TRIP)
+    assert scene.idle()
+
+
+def test_a_refusal_that_comes_two_responses_late_still_finds_its_request() -> None:
+    scene = Scene.ready()
+    scene.does(Say("one"), Say("two"))
+    scene.user_speaks("item_u1")
+    scene.begins("resp_vad_1")  # taken for the answer to the first line
+    scene.passes(ROUND_TRIP)
+    scene.made("resp_vad_1")
+    second = scene.id_of("response.create")
+    scene.begins("resp_1")  # taken for the answer to the second line
+    scene.made("resp_1")
+    scene.begins("resp_vad_2")
+    scene.refuses(second, "conversation_already_has_active_response")
+    assert scene.refusals == []
+    scene.made("resp_vad_2")
+    assert scene.sent_types == [*TYPED, *TYPED, "response.create"]
 
 
 def test_a_request_refused_after_the_services_own_response_began_is_told() -> None:

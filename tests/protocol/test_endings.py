@@ -11,7 +11,6 @@ from rtcli.protocol import acknowledgement
 from rtcli.protocol.answers import STALLED, UNBEGUN, UNENDED
 from rtcli.protocol.conversation import (
     ANSWER_LIMIT,
-    REQUEST_LIMIT,
     SESSION_LIMIT,
     SETTLE,
     SETTLE_FIRST,
@@ -31,6 +30,7 @@ from rtcli.protocol.intents import (
     Talk,
     ToolOutput,
 )
+from rtcli.protocol.requests import REQUEST_LIMIT
 from rtcli.protocol.transcript import PATIENCE
 from tests.protocol.scene import VAD, WHISPER, Scene, a_call, a_session, an_item
 

@@ -12,7 +12,7 @@ import pytest
 
 from rtcli.errors import WaitTimeout
 from rtcli.protocol.answers import QUIET, STALLED, UNENDED, UNHEARD
-from rtcli.protocol.conversation import REQUEST_LIMIT, UNSEEN_PAUSE, Plan
+from rtcli.protocol.conversation import UNSEEN_PAUSE, Plan
 from rtcli.protocol.dialects import AZURE
 from rtcli.protocol.intents import (
     Finish,
@@ -25,6 +25,7 @@ from rtcli.protocol.intents import (
     SilenceSpeaker,
     ToolOutput,
 )
+from rtcli.protocol.requests import REQUEST_LIMIT
 from rtcli.protocol.updates import Activity, Ready, ToolWanted, Words
 from tests.protocol.scene import Scene, a_call, a_session, an_item
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcli.protocol.transcript import HOPE, PATIENCE, Transcript
@@ -222,6 +222,7 @@ MOVES: list[Callable[[Transcript, int, float], object]] = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 5), st.floats(0, 5)), max_size=60))
 def test_every_item_is_shown_once_and_nothing_is_waited_for_for_ever(
     moves: list[tuple[Callable[[Transcript, int, float], object], int, float]],
