@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rtcli.errors import DeviceError, UsageError
+from rtcli.errors import DeviceError, RtcliError, UsageError
 from rtcli.protocol.hosts import host_of, is_loopback
 from rtcli.settings import Echo, Settings, config_path, resolve
 
@@ -290,15 +290,18 @@ def make_engine(name: str | None) -> MadeEngine:
     from rtcli.sandbox.engine import speech
     from rtcli.sandbox.engine.scripted import ScriptedEngine
 
-    missing = speech.missing()
-    if name == "speech" and missing:
-        raise UsageError(f"the engine `speech` can not run: {missing}")
     if name == "scripted":
         return MadeEngine(ScriptedEngine())
-    if missing:
-        notice = f"no real speech in the sandbox ({missing}); a scripted voice answers: install rtcli[sandbox]"
-        return MadeEngine(ScriptedEngine(), notice)
-    return MadeEngine(speech.SpeechEngine.load())
+    missing = speech.missing()
+    if missing is None:
+        try:
+            return MadeEngine(speech.SpeechEngine.load())
+        except RtcliError as error:
+            missing = str(error)
+    if name == "speech":
+        raise UsageError(f"the engine `speech` can not run: {missing}")
+    notice = f"no real speech in the sandbox ({missing}); a scripted voice answers: install rtcli[sandbox]"
+    return MadeEngine(ScriptedEngine(), notice)
 
 
 def sandbox_server(engine: Engine, *, port: int = 0) -> SandboxServer:
