@@ -54,11 +54,13 @@ def test_a_killed_remote_is_noticed_within_seconds() -> None:
     asyncio.run(run())
 
 
-def test_a_remote_that_sends_nothing_of_itself_is_not_taken_for_dead() -> None:
+def test_a_remote_that_sends_nothing_of_itself_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtcli.transport.liveness.LOST", 2.5)
+
     async def run() -> None:
         side = Side()
         async with call_to_a_process(side, "mute"):
-            await asyncio.sleep(LOST + 1)
+            await asyncio.sleep(3.5)
             assert side.inbox.downs == []
             assert side.sink.packets == []
 
