@@ -17,13 +17,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from rtcli.audio.base import Microphone, Speaker
 from rtcli.audio.echo import EchoCanceller
+from rtcli.audio.playout import SETTLE
 from rtcli.errors import CallLost, ConnectError, DeviceError, EventTooLarge, RtcliError
 from rtcli.errors import Step as ConnectStep
 from rtcli.measures import Downlink, Measures, Uplink
@@ -34,7 +35,6 @@ from rtcli.protocol.intents import (
     Effect,
     Finish,
     Intent,
-    Interrupt,
     MicrophoneEnded,
     OpenMicrophone,
     ResumeSpeaker,
@@ -138,12 +138,13 @@ class Call:
         self._limit = connect_timeout
         self._conversation = Conversation(plan)
         self._inbox: asyncio.Queue[Inbound] = asyncio.Queue()
-        self._updates: asyncio.Queue[Update] = asyncio.Queue()
+        self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._peer: Peer | None = None
         self._call_id: str | None = None
         self._step: ConnectStep = "call"
         self._finish: Finish | None = None
+        self._opening: set[asyncio.Task[None]] = set()
         self._listening = False
         self._measures = Measures(parts.uplink, parts.playout, parts.echo, parts.figures, self._tell)
         self.room = threading.Event()
@@ -160,12 +161,13 @@ class Call:
     async def run(self) -> AsyncIterator[Update]:
         """Hold the call: its updates as they come, `Closed` as the last one."""
         holding = asyncio.create_task(self._hold())
+        holding.add_done_callback(lambda _: self._updates.put_nowait(None))
         try:
-            while True:
-                update = await self._updates.get()
+            while update := await self._updates.get():
                 yield update
                 if isinstance(update, Closed):
                     return
+            await holding  # ended without a last word: the bug is what there is to tell
         finally:
             holding.cancel()
             with suppress(asyncio.CancelledError):
@@ -177,8 +179,8 @@ class Call:
         """From connecting to `Closed`."""
         error: Exception | None = None
         helpers = [asyncio.create_task(self._connect()), asyncio.create_task(self._tick())]
+        self._open(self._start_speaker())
         try:
-            await self._start_speaker()
             await self._read_inbox()
         except RtcliError as caught:
             error = caught
@@ -192,6 +194,8 @@ class Call:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            if self._opening:  # a device must not be closed while it is being opened
+                await asyncio.wait(self._opening, timeout=CLOSING)
             await self._close_all()
         self._say_closed(error)
         self.room.set()  # whoever waits must see the end
@@ -291,8 +295,6 @@ class Call:
                 raise inbound
             case _:
                 await self._follow(self._conversation.handle(inbound, now))
-                if isinstance(inbound, Interrupt):
-                    self._parts.playout.clear(now, settle=UNTOLD)
 
     async def _receive(self, data: str | bytes, now: float) -> None:
         event = server_events.decode(data)
@@ -334,9 +336,9 @@ class Call:
     async def _perform(self, effect: Effect) -> None:
         match effect:
             case OpenMicrophone():
-                await self._start_microphone()
+                self._open(self._start_microphone())
             case SilenceSpeaker():
-                self._parts.playout.clear(time.monotonic())
+                self._parts.playout.clear(time.monotonic(), settle=UNTOLD if effect.untold else SETTLE)
             case ResumeSpeaker():
                 self._parts.playout.resume()
             case SetMuted():
@@ -355,6 +357,18 @@ class Call:
         self._updates.put_nowait(update)
 
     # ---- sound ----
+
+    def _open(self, opening: Coroutine[None, None, None]) -> None:
+        """Open a device beside the inbox: it takes its time, and a sound server may hang."""
+        task = asyncio.create_task(self._opened_or_failed(opening))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _opened_or_failed(self, opening: Coroutine[None, None, None]) -> None:
+        try:
+            await opening
+        except Exception as error:  # noqa: BLE001 - raised again by the inbox, where the call can end
+            self._inbox.put_nowait(error)
 
     async def _start_speaker(self) -> None:
         speaker = self._parts.speaker
@@ -380,6 +394,7 @@ class Call:
             if self._parts.microphone_asked:
                 raise
             self._tell(Warned(f"the microphone does not work: {error}; type instead", "microphone"))
+            self._inbox.put_nowait(MicrophoneEnded())
         else:
             self._listening = True
 

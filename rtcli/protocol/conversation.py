@@ -370,12 +370,13 @@ class Conversation:
 
     def _interrupt(self, _: Interrupt | None = None) -> None:
         """Rule 5."""
-        self._effects.append(SilenceSpeaker())
         self._stop_next = self._requests.asked is not None or self._now < self._expected_until
         running = bool(self._answers.running)
+        sounding = any(answer.voice in {"due", "sounding"} for answer in self._answers)
+        self._effects.append(SilenceSpeaker(untold=running or sounding))
         if running:
             self._send_alone(to_object(out.ResponseCancel()))
-        if running or any(answer.voice in {"due", "sounding"} for answer in self._answers):
+        if running or sounding:
             self._send_alone(to_object(out.OutputAudioBufferClear()))
         self._cut_unheard(list(self._answers))
 

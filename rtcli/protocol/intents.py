@@ -117,6 +117,9 @@ class OpenMicrophone:
 class SilenceSpeaker:
     """Barge-in: nothing of the running answer may be heard any more."""
 
+    untold: bool = False
+    """It was our wish, and the other side goes on until our word has reached it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResumeSpeaker:

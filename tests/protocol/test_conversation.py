@@ -260,7 +260,7 @@ def test_an_item_typed_with_interruption_stops_the_answer_and_follows_it() -> No
     scene.forget()
     scene.does(Say("stop, rather two", interrupt=True))
     assert scene.sent_types == ["response.cancel", "output_audio_buffer.clear"]
-    assert scene.effects == [SilenceSpeaker()]
+    assert scene.effects == [SilenceSpeaker(untold=True)]
     scene.made(status="cancelled", status_details={"type": "cancelled", "reason": "client_cancelled"})
     assert scene.sent_types == ["response.cancel", "output_audio_buffer.clear", *TYPED]
     assert scene.refusals == []
@@ -397,7 +397,7 @@ def test_a_stop_by_hand_cancels_then_clears() -> None:
     scene.forget()
     scene.does(Interrupt())
     assert scene.sent_types == ["response.cancel", "output_audio_buffer.clear"]
-    assert scene.effects == [SilenceSpeaker()]
+    assert scene.effects == [SilenceSpeaker(untold=True)]
 
 
 def test_a_stop_by_hand_of_a_made_response_only_clears() -> None:
