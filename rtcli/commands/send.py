@@ -118,7 +118,7 @@ def send(
     session: Session,
     general: General,
 ) -> None:
-    """Send events once over a call of its own, wait for the answer, exit.
+    """Send events once, wait for the answer, exit.
 
     Examples:
 

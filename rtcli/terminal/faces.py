@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+from rtcli.errors import ServiceError
 from rtcli.protocol.codec import text_of
 from rtcli.protocol.updates import Closed, Connected, EventIn, Refused, Update, Words
 from rtcli.terminal import lines, ndjson
@@ -49,12 +50,17 @@ class PlainFace:
         self._out = console(out, color=color)
         self._err = console(err, color=color)
         self._quiet = quiet
+        self._refused: ServiceError | None = None
 
     def show(self, update: Update, at: float) -> None:  # noqa: ARG002 - words have no clock
         if isinstance(update, Words):
             self._show_words(update)
+        elif isinstance(update, Closed) and update.error is not None and update.error is self._refused:
+            return  # told when it happened
         elif (line := lines.status(update)) is not None and (not self._quiet or lines.is_error(update)):
             self._print(self._err, line)
+        if isinstance(update, Refused):
+            self._refused = update.error
 
     def rest(self) -> float | None:
         return None
