@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from enum import Enum, auto
 from ipaddress import ip_address
@@ -23,6 +24,10 @@ SERVER_LIMIT = 3.0
 """Seconds for a STUN or TURN server to answer on one interface."""
 SERVER_GRACE = 0.5
 """Seconds that the other interfaces have once one was answered; aioice waits 5 s for the slowest."""
+
+RECEIVE_BUFFER = 1 << 20
+"""Bytes, of which a system gives what it allows: room for what comes while the loop is busy. aioice asks for a quarter,
+which 500 small events fill, and a sender like aiortc's takes long to recover from what is lost."""
 
 _SECOND_CHOICE = 26 << 24
 """Taken from the priority of a host candidate, puts it behind any other (RFC 8445 section 5.1.2.1: 126 becomes 100)."""
@@ -155,6 +160,9 @@ class IceAgent:
             protocol.transport.close()
 
     def _listen(self, protocol: Any) -> None:
+        opened = protocol.transport.get_extra_info("socket")
+        if opened is not None:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         deliver = protocol.datagram_received
 
         def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:

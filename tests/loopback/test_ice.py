@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from rtcli.errors import UsageError
 from rtcli.protocol.secret import Secret
 from rtcli.transport.base import IceServer, Opened
 from rtcli.transport.webrtc import WebRtcPeer
+from rtcli.transport.webrtc_ice import RECEIVE_BUFFER
 from tests.loopback.pair import LIMIT, Inbox, Pair, Side, connected, until
 
 
@@ -224,3 +226,18 @@ def test_server_urls_reach_the_ice_agent(url: str, expected: dict[str, object]) 
 def test_a_url_that_names_no_server_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="STUN or TURN"):
         WebRtcPeer(source=None, sink=None, deliver=Inbox(), ice_servers=[IceServer(url)])
+
+
+def test_sockets_ask_for_room_for_what_comes_while_the_loop_is_busy() -> None:
+    def room(sock: Any) -> int:
+        return int(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+
+    async def run() -> None:
+        async with connected() as pair:
+            assert pair.us._link
+            ours = room(pair.us._link.ice._protocols[0].transport.get_extra_info("socket"))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+                assert ours == room(other)
+
+    asyncio.run(run())
