@@ -49,6 +49,8 @@ NAMED_ADDRESSES = 3
 """Addresses named in an error."""
 
 _RATE = 48_000
+_SERVERS = {("stun", None), ("turn", "udp"), ("turn", "tcp"), ("turns", "tcp")}
+"""Schemes and transports that aiortc does not pass over in silence."""
 _RECEIVED_SHUTDOWN = 2
 """OpenSSL's SSL_RECEIVED_SHUTDOWN: the other side sent close_notify."""
 _log = logging.getLogger(__name__)
@@ -78,6 +80,8 @@ class WebRtcPeer:
 
     `loopback`: the other side is on this machine, as the host of its URL says, or as a server bound to loopback knows.
     Two such peers use 127.0.0.1 and nothing else. What happens with others stands under `Reach`.
+
+    `ice_servers`: the first STUN and the first TURN server are asked; none are on loopback.
 
     `deliver` gets Opened when the channel opens, before `accept` returns; then messages; Down once and last, unless
     `close` came first. Exceptions in `deliver`, `source` and `sink` are logged once each and change nothing.
@@ -360,8 +364,10 @@ async def _until(condition: Callable[[], bool], limit: float) -> None:
 
 def _ice_server(server: IceServer) -> aiortc.RTCIceServer:
     try:
-        parse_stun_turn_uri(server.url)
+        parts = parse_stun_turn_uri(server.url)
     except ValueError as error:
         raise UsageError(f"not a STUN or TURN URL: {server.url[:200]!r} ({error})") from None
+    if (parts["scheme"], parts.get("transport")) not in _SERVERS:
+        raise UsageError(f"a STUN or TURN server that can not be used: {server.url[:200]!r}")
     password = server.password.reveal() if server.password else None
     return aiortc.RTCIceServer(urls=server.url, username=server.username, credential=password)

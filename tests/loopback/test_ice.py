@@ -222,8 +222,19 @@ def test_server_urls_reach_the_ice_agent(url: str, expected: dict[str, object]) 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("url", ["http://stun.example", "stun:", "stun:a?transport=tcp", "turn:a:b:c"])
-def test_a_url_that_names_no_server_is_refused(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://stun.example",
+        "stun:",
+        "stun:a?transport=tcp",
+        "turn:a:b:c",
+        "stuns:a",
+        "turns:a?transport=udp",
+        "turn:a?transport=x",
+    ],
+)
+def test_a_url_that_names_no_usable_server_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="STUN or TURN"):
         WebRtcPeer(source=None, sink=None, deliver=Inbox(), ice_servers=[IceServer(url)])
 
