@@ -174,7 +174,7 @@ class Call:
     """The service's side of one call: says what it heard, in the way of `form`."""
 
     def __init__(
-        self, session: Event, *, form: Callable[[Event], Iterable[str]] = lambda event: [json.dumps(event)]
+        self, session: Event, *, form: Callable[[Event], Iterable[str | bytes]] = lambda event: [json.dumps(event)]
     ) -> None:
         self.session = session
         self.heard: list[Event] = []
@@ -217,7 +217,11 @@ class Call:
 
     def _say(self, event: Event) -> None:
         for message in self._form({"event_id": f"event_{len(self.heard)}", **event}):
-            self.peer.send(message)
+            if isinstance(message, bytes):
+                assert self.peer._channel
+                self.peer._channel.send(message)
+            else:
+                self.peer.send(message)
 
 
 class OpenAi(Server):
