@@ -251,6 +251,8 @@ class WebRtcPeer:
         if self._over:
             return
         self._over = True
+        if self._link:
+            self._link.ice.stop()
         if self._offer and not self._settled.is_set():
             self._failure = self._unconnected(f"({reason})")
         else:

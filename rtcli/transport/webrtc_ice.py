@@ -61,7 +61,7 @@ class IceAgent:
     - Consent requests carry USE-CANDIDATE: OpenAI's ICE-lite servers are reported to ignore others and to drop the
       call after 30 s (openai-agents-js#1353), and Chrome sends it too. Missing answers never close the connection as
       long as anything else arrives.
-    - `lost` is called once when nothing has arrived for `liveness.LOST` seconds.
+    - `lost` is called when nothing has arrived for `liveness.LOST` seconds.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class IceAgent:
         self._lost = lost
         self._faults = faults
         self._liveness: Liveness | None = None
+        self._stopped = False
         self._asked: dict[bytes, float] = {}
         self.heard = False
         """Anything has arrived at all."""
@@ -119,7 +120,9 @@ class IceAgent:
                 done, pending = await asyncio.wait(pending, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     break
-                found += [task.result() for task in done if not task.exception()]
+                for candidate, protocol in (task.result() for task in done if not task.exception()):
+                    found.append(candidate)
+                    self._protocols += [protocol] if protocol else []
                 limit = SERVER_GRACE if found else limit
         finally:
             for task in tasks:
@@ -127,8 +130,7 @@ class IceAgent:
             await asyncio.gather(*tasks, return_exceptions=True)
         if tasks and not found:
             _log.warning("no STUN or TURN server gave an address")
-        self._protocols.extend(protocol for _, protocol in found if protocol is not None)
-        return [candidate for candidate, _ in found]
+        return found
 
     def _questions(self, component: int) -> Iterator[Coroutine[Any, Any, tuple[Any, Any]]]:
         connection = self._connection
@@ -195,11 +197,17 @@ class IceAgent:
     async def _watch(self) -> None:
         """In the place of aioice's consent checks; started by it when a pair was nominated, cancelled when closed."""
         self._liveness = Liveness(monotonic())
-        while (verdict := self._liveness.look(monotonic())) != "lost":
-            if verdict == "ask":
+        while not self._stopped:
+            verdict = self._liveness.look(monotonic())
+            if verdict == "lost":
+                self._lost()
+            elif verdict == "ask":
                 self._ask()
             await asyncio.sleep(TICK)
-        self._lost()
+
+    def stop(self) -> None:
+        """The call is over: ask no more."""
+        self._stopped = True
 
     def _ask(self) -> None:
         """Send a binding request on the pair in use. The answer is heard, not awaited."""

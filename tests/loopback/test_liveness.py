@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rtcli.transport.base import Down, Message
-from rtcli.transport.liveness import LOST
+from rtcli.transport.base import Down
+from rtcli.transport.liveness import LOST, TICK
 from rtcli.transport.webrtc import WebRtcPeer
 from tests.loopback.pair import LIMIT, Side, connected, until
 
@@ -94,14 +94,19 @@ def test_a_network_that_is_gone_is_noticed(monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(run())
 
 
-def test_requests_stop_when_the_call_ends() -> None:
+def test_after_the_end_nothing_is_asked_any_more() -> None:
     async def run() -> None:
         async with connected() as pair:
             assert pair.us._link
-            link = pair.us._link
-            await until(lambda: link.ice.round_trip, "a round trip")
-            pair.us.send("last")
-            await pair.theirs.inbox.wait_for(Message("last"))
-        assert link.ice._nominated == {}
+            ice = pair.us._link.ice
+            await until(lambda: ice.round_trip, "a round trip")
+            pair.us._end("for a test", orderly=False)
+            asked: list[object] = []
+            ice._connection.build_request = lambda *_, **__: asked.append("asked")
+            assert ice._liveness
+            ice._liveness._asked = ice._liveness.heard = 0.0
+            await asyncio.sleep(3 * TICK)
+            assert asked == []
+            assert len(pair.ours.inbox.downs) == 1
 
     asyncio.run(run())
