@@ -11,6 +11,7 @@ printing without leaving raw mode, erasing what a resized terminal has wrapped, 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import signal
@@ -126,11 +127,15 @@ class Prompt:
 
     def start(self) -> None:
         self._saved = _settings_of_terminal()
+        atexit.register(self._give_back)
         threading.Thread(target=self._run, name="prompt", daemon=True).start()
         self._running.wait(2.0)
 
-    def print_above(self, write: Callable[[], None]) -> None:
-        """Run `write`, which prints whole lines, above the prompt; returns when the terminal has taken them."""
+    def print_above(self, write: Callable[[], int]) -> None:
+        """Run `write`, which prints whole lines and gives their number, above the prompt.
+
+        Returns when the terminal has taken them.
+        """
         loop = self._loop
         if loop is None or self._over.is_set():
             write()
@@ -166,15 +171,14 @@ class Prompt:
                 loop.call_soon_threadsafe(self._leave)
             except RuntimeError:  # it ended by itself
                 return
-            if not self._over.wait(timeout):
-                self._give_back()
+            self._over.wait(timeout)
 
     def _give_back(self) -> None:
-        """The prompt hangs in a terminal that takes nothing: at least its settings are put back."""
-        if self._saved is not None:
+        """At exit: when the prompt hangs in a terminal that takes nothing, at least its settings are put back."""
+        if self._saved is not None and not self._over.is_set():
             import termios
 
-            with suppress(termios.error):
+            with suppress(termios.error, OSError, ValueError):
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._saved)
 
     # ---- in the prompt's thread ----
@@ -202,7 +206,7 @@ class Prompt:
                 if line.strip():
                     self._keys.line(line)
 
-    async def _write(self, write: Callable[[], None]) -> None:
+    async def _write(self, write: Callable[[], int]) -> None:
         """Print above what is drawn.
 
         `run_in_terminal` would leave raw mode meanwhile: a key that comes then is echoed where it tears the screen, and
@@ -213,14 +217,18 @@ class Prompt:
             write()
             return
         self._follow_size()
+        below = app.renderer._min_available_height  # noqa: SLF001
         app.output.write_raw(_BEGIN)
         app.renderer.erase()
+        written = 0
         try:
-            write()
+            written = write()
         finally:
             with set_app(app):
                 app.renderer.reset()
                 app.renderer.request_absolute_cursor_position()
+                # The bottom line is drawn where it will be when the terminal has answered that, and not only then.
+                app.renderer._min_available_height = max(1, below - written)  # noqa: SLF001
                 app._redraw()  # noqa: SLF001 - `invalidate` would leave the prompt away for `REDRAW`
             app.output.write_raw(_END)
             app.output.flush()

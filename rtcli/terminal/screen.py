@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -104,6 +106,23 @@ class Screen:
         self._prompt.resize()
 
     def show(self, update: Update, at: float) -> None:
+        with self._giving_back():
+            self._show(update, at)
+
+    def rest(self) -> float | None:
+        with self._giving_back():
+            return self._rest()
+
+    @contextmanager
+    def _giving_back(self) -> Iterator[None]:
+        """Whatever breaks here, the terminal is put back: nobody else will."""
+        try:
+            yield
+        except BaseException:
+            self._prompt.stop()
+            raise
+
+    def _show(self, update: Update, at: float) -> None:
         before, self._status = self._status, self._status.after(update, at)
         self._summary.take(update, at)
         if isinstance(update, Closed):
@@ -118,7 +137,7 @@ class Screen:
         if self._status is not before:
             self._prompt.refresh()
 
-    def rest(self) -> float | None:
+    def _rest(self) -> float | None:
         self._waiting += self._wished()
         self._waiting += [_words(text) for text in self._typed.take_overdue(time.monotonic())]
         self._show_typed()
@@ -206,7 +225,7 @@ class Screen:
     def _add_events(self, update: Update) -> None:
         """Events between the words, runs of deltas as one line."""
         for entry in events.entries(update):
-            if self.detail == "key" and not _is_key(entry):
+            if entry.type in PRINTED or (self.detail == "key" and not _is_key(entry)):
                 continue
             grown = self._run.grown(entry) if self._run else None
             if grown is None:
@@ -225,17 +244,19 @@ class Screen:
         ready, self._waiting = self._waiting, []
         self._flushed_at = time.monotonic()
 
-        def write() -> None:
-            for line in ready:
-                self._print(line)
+        def write() -> int:
+            return sum(self._print(line) for line in ready)
 
         self._prompt.print_above(write)
 
-    def _print(self, line: _Line) -> None:
+    def _print(self, line: _Line) -> int:
+        """Gives the number of rows."""
         if line.indent is None:
             self._out.print(line.text, no_wrap=True, overflow="ellipsis")
-        else:
-            self._out.print(lines.hung(line.text, self._out, line.indent))
+            return 1
+        rows = lines.hung(line.text, self._out, line.indent)
+        self._out.print(rows)
+        return rows.plain.count("\n") + 1
 
     def _close(self, closed: Closed) -> None:
         self._end_run()
@@ -263,6 +284,10 @@ def stats_lines(stats: Stats | None) -> list[str]:
         for name, value in stats.playout.items()
     ]
     return [wire, "playout: " + ", ".join(figures)]
+
+
+PRINTED = frozenset({"rtcli.turn", "rtcli.error", "rtcli.warning"})
+"""rtcli's own events that are lines of the conversation anyway."""
 
 
 def _is_key(entry: events.Entry) -> bool:
