@@ -52,7 +52,7 @@ class Unanswered:
         """Place of the event sent last."""
 
     def sent(self, event: JsonObject, now: float) -> None:
-        if event.get("type") not in _UNANSWERED:
+        if str(event.get("type")) not in _UNANSWERED:
             self.newest += 1
             self._sent.append(_Sent(event, self.newest, now + LIMIT))
 

@@ -59,7 +59,7 @@ from rtcli.protocol.intents import (
     ToolOutput,
 )
 from rtcli.protocol.requests import COLLISION, Asked, Order, Requests
-from rtcli.protocol.session_view import SessionView
+from rtcli.protocol.session_view import SessionView, merged
 from rtcli.protocol.transcript import Transcript
 from rtcli.protocol.updates import Activity, Ready, Refused, ToolWanted, Update, Warned
 
@@ -120,6 +120,8 @@ class Conversation:
         self._unanswered = Unanswered()
         # Session: waiting for `session.created`, then for `session.updated`, then ready.
         self._session: JsonObject = {}
+        self._view = SessionView(plan.update or {})
+        """As the service describes it; as it was asked for where the service does not say that it is so."""
         self._ready = False
         self._updating = False
         self._update_id = ""
@@ -198,11 +200,6 @@ class Conversation:
         return self._session
 
     @property
-    def _view(self) -> SessionView:
-        """The session as the service describes it; as it was asked for where the service says nothing."""
-        return SessionView(self._session or self._plan.update or {})
-
-    @property
     def backlog(self) -> int:
         """Intents that wait for their turn."""
         return len(self._held) + len(self._requests)
@@ -263,6 +260,7 @@ class Conversation:
 
     def _session_created(self, event: ev.SessionCreated) -> None:
         self._session = event.session
+        self._view = SessionView(merged(event.session, self._plan.update or {}))
         if "expires_at" in event.session and self._warn_at is None:
             self._warn_at = self._opened_at + LONGEST - ENDING_SOON
         if not self._ready and not self._updating:
@@ -280,6 +278,7 @@ class Conversation:
 
     def _session_updated(self, event: ev.SessionUpdated) -> None:
         self._session = event.session
+        self._view = SessionView(event.session)
         if self._updating:
             self._become_ready()
 
@@ -361,7 +360,7 @@ class Conversation:
     def _send_given(self, intent: SendEvent) -> None:
         self._lines_came = True
         event = intent.event
-        if event.get("type") in _AT_ONCE:
+        if str(event.get("type")) in _AT_ONCE:
             self._send_alone(event)
             return
         decoded = out.decode_object(event)

@@ -47,3 +47,13 @@ class SessionView:
     def _turn_detection(self) -> JsonObject:
         given = self._input.get("turn_detection")
         return given if isinstance(given, dict) else {}
+
+
+def merged(session: JsonObject, update: JsonObject) -> JsonObject:
+    """What a session is after an update: objects are merged, everything else is replaced."""
+    both = {**session, **update}
+    for key, value in update.items():
+        before = session.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            both[key] = merged(before, value)
+    return both

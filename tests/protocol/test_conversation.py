@@ -282,6 +282,14 @@ def test_given_events_go_out_as_they_are_with_an_id_where_they_had_none() -> Non
     assert all(event["event_id"] for event in scene.sent)
 
 
+@pytest.mark.parametrize("event", [{}, {"type": 7}, {"type": ["response.create"]}, {"type": None, "event_id": [1]}])
+def test_given_objects_that_are_no_events_are_the_services_to_refuse(event: dict[str, Any]) -> None:
+    scene = Scene.ready()
+    scene.does(SendEvent(event))
+    assert scene.sent[0]["event_id"].startswith("rt_")
+    assert not scene.idle()
+
+
 def test_given_requests_keep_their_fields_and_stand_in_line() -> None:
     scene = Scene.ready()
     first = {"type": "response.create", "response": {"instructions": "Sing."}, "event_id": "first", "new_field": 1}

@@ -12,7 +12,7 @@ import pytest
 
 from rtcli.errors import WaitTimeout
 from rtcli.protocol.answers import QUIET, STALLED, UNENDED, UNHEARD
-from rtcli.protocol.conversation import UNSEEN_PAUSE, Plan
+from rtcli.protocol.conversation import SESSION_LIMIT, UNSEEN_PAUSE, Plan
 from rtcli.protocol.dialects import AZURE
 from rtcli.protocol.intents import (
     Finish,
@@ -275,6 +275,18 @@ def test_a_voice_announced_but_not_ended_is_given_up_after_long_silence() -> Non
 
 
 # ---- no acknowledgement of updates, functions told only by their arguments ------------------------------------------
+
+
+def test_a_session_that_was_asked_for_and_never_acknowledged_is_believed() -> None:
+    update = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+    scene = Scene(Plan(update=update, microphone_is_file=True))
+    scene.opens()
+    scene.receives("session.created", session={"type": "realtime", "audio": {"input": {"format": {}}, "output": {}}})
+    scene.passes(SESSION_LIMIT)
+    scene.does(MicrophoneEnded())
+    scene.passes(1)
+    assert scene.sent_types == ["session.update", "input_audio_buffer.commit", "response.create"]
+    assert scene.conversation.session["audio"]["input"] == {"format": {}}
 
 
 def test_functions_told_by_their_arguments_alone_are_called() -> None:
