@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 from aiortc.rtcsctptransport import SCTP_DATA_LAST_FRAG, WEBRTC_STRING, DataChunk
@@ -178,10 +179,11 @@ def test_an_rtcp_goodbye_does_not_stop_reception() -> None:
     asyncio.run(run())
 
 
-def test_the_unread_track_stays_empty() -> None:
+def test_nothing_decodes_and_the_unread_track_stays_empty() -> None:
     async def run() -> None:
         async with connected() as pair:
             await pair.ours.sink.wait_for(30)
+            assert not [thread.name for thread in threading.enumerate() if "decoder" in thread.name]
             receiver = pair.us._pc.getReceivers()[0]
             assert receiver.track._queue.qsize() <= 1  # type: ignore[attr-defined]  # the word that ended the decoder
             assert receiver._RTCRtpReceiver__decoder_queue.qsize() == 0  # type: ignore[attr-defined]
