@@ -198,7 +198,9 @@ class Prompt:
         with patch_stdout(raw=True):
             while not self._closing:
                 try:
-                    line = await self._session.prompt_async(handle_sigint=False, pre_run=self._running.set)
+                    line = await self._session.prompt_async(
+                        handle_sigint=False, pre_run=self._running.set, set_exception_handler=False
+                    )
                 except EOFError:
                     if not self._closing:
                         self._keys.end()
@@ -219,6 +221,7 @@ class Prompt:
         self._follow_size()
         below = app.renderer._min_available_height  # noqa: SLF001
         app.output.write_raw(_BEGIN)
+        app.renderer._bracketed_paste_enabled = False  # noqa: SLF001 - so that erasing leaves it on: somebody may paste now
         app.renderer.erase()
         written = 0
         try:

@@ -35,13 +35,14 @@ class Terminal:
 
     def __init__(self, columns: int, rows: int, *, env: dict[str, str] | None = None) -> None:
         # A socket's path must be short (108 bytes), which pytest's own folders are not.
-        self._folder = tempfile.TemporaryDirectory(prefix="tty-")
+        self._folder = tempfile.TemporaryDirectory(prefix="tty-", ignore_cleanup_errors=True)
         self.home = Path(self._folder.name)
         self._socket = str(self.home / "tmux")
-        self._write_program()
-        inside = environment(self.home, TERM="xterm-256color", LANG="C.UTF-8", PS1=PROMPT, **(env or {}))
+        self.write_program("rtcli", "from rtcli.cli import main; main()")
+        inside = environment(self.home, **{"TERM": "xterm-256color", "LANG": "C.UTF-8", "PS1": PROMPT, **(env or {})})
         inside["PATH"] = f"{self.home}/bin:{inside['PATH']}"
         self._environment = {**inside, "SHELL": "/bin/sh"}
+        kind = ("set", "-g", "default-terminal", inside["TERM"], ";")
         set_up = (
             "set",
             "-g",
@@ -58,7 +59,9 @@ class Terminal:
             "escape-time",
         )
         size = ("-x", str(columns), "-y", str(rows))
-        self._tmux("-f", "/dev/null", *set_up, "0", ";", "new-session", "-d", *size, self._shell())
+        self._tmux(
+            "-f", "/dev/null", *kind, *set_up, "0", ";", "new-session", "-d", *size, "exec bash --norc --noprofile -i"
+        )
         self.wait_for(PROMPT.strip())
 
     def __enter__(self) -> Self:
@@ -116,7 +119,7 @@ class Terminal:
 
     def shell(self, command: str) -> str:
         """Run a command in the shell and give what it prints, in one line."""
-        mark = f"<{time.monotonic_ns()}>"
+        mark = f"m{time.monotonic_ns()}m"
         self.line(f"echo; echo {mark[:2]}''{mark[2:]} $({command}) end''ed")
         screen = "".join(self.wait_for(lambda screen: re.search(f"{mark}.* ended", "".join(screen))))
         found = re.search(f"{mark}(.*) ended", screen)
@@ -127,6 +130,15 @@ class Terminal:
         """What the terminal's driver is set to, as `stty` prints it for itself; asked from outside the shell."""
         with open(self._tmux("display", "-p", "#{pane_tty}").strip()) as terminal:  # noqa: PTH123 - a device
             return subprocess.run(["stty", "-g"], stdin=terminal, capture_output=True, text=True, check=True).stdout
+
+    def shows_cursor(self) -> bool:
+        return self._tmux("display", "-p", "#{cursor_flag}").strip() == "1"
+
+    def foreground(self) -> int:
+        """The process that the keys go to."""
+        shell = self._tmux("display", "-p", "#{pane_pid}").strip()
+        status = Path(f"/proc/{shell}/stat").read_text(encoding="utf-8")
+        return int(status.rpartition(")")[2].split()[5])
 
     # ---- tmux ----
 
@@ -140,16 +152,11 @@ class Terminal:
         )
         return done.stdout.decode("utf-8", "surrogateescape")
 
-    @staticmethod
-    def _shell() -> str:
-        return "exec bash --norc --noprofile -i"
-
-    def _write_program(self) -> None:
-        program = self.home / "bin" / "rtcli"
-        program.parent.mkdir()
-        program.write_text(
-            f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c 'from rtcli.cli import main; main()' \"$@\"\n"
-        )
+    def write_program(self, name: str, code: str) -> None:
+        """A command in the terminal's shell, of Python code."""
+        program = self.home / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
         program.chmod(0o755)
 
 
