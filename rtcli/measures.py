@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol
@@ -17,8 +19,12 @@ from rtcli.protocol.usage import Bill
 from rtcli.transport.base import AudioSink, AudioSource, Peer, PeerStats
 
 
+_log = logging.getLogger(__name__)
+
 STATS_EVERY = 10
 """Looks between two at the wire."""
+STATS_LIMIT = 0.5
+"""Seconds for a look at the wire."""
 
 
 class Uplink(AudioSource, Protocol):
@@ -90,7 +96,11 @@ class Measures:
         self._tell_turns()
         self._looks += 1
         if self._looks % STATS_EVERY == 0 and peer is not None:
-            await self._tell_stats(peer)
+            try:
+                async with asyncio.timeout(STATS_LIMIT):
+                    await self._tell_stats(peer)
+            except Exception as error:  # noqa: BLE001 - figures are no reason to end a call, or to hold it up
+                _log.warning("no figures of the wire: %r", error)
 
     def _tell_vitals(self, vitals: Vitals) -> None:
         if vitals != self._vitals:
