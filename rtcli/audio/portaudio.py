@@ -3,6 +3,8 @@
 One stream each for microphone and speaker, raw 16-bit, 10 ms blocks: a callback copies a block and hands it over, or
 takes one from the playout; it never waits, logs or raises (an exception there is printed by cffi and lost).
 48 kHz mono is asked for first; a device that refuses it is opened as it likes and converted here.
+
+Over 400 lines because everything that knows sounddevice is here: choosing, opening, converting, watching, closing.
 """
 
 from __future__ import annotations
