@@ -28,7 +28,7 @@ from tests.program import COMMAND, environment
 from .card import Card
 
 
-LEAD = 0.6
+LEAD = 1.0
 """Seconds of silence before the words in each file: in them the tap on its stream comes up."""
 ECHO_MS, ECHO_GAIN = 100, 0.5
 """The room: loudspeaker to microphone after 100 ms, 6 dB down."""
@@ -85,6 +85,11 @@ class Talk:
         if isinstance(found, Line):
             return found
         raise AssertionError(f"no {type_} {wanted} in {limit} s; the last were {self.lines[-8:]}, {self.errors}")
+
+    def warned(self, *parts: str, after: float, limit: float = 30.0) -> None:
+        """Wait until each of these was warned of after that moment."""
+        for part in parts:
+            self.until("rtcli.warning", after, limit=limit, message=part)
 
     def _first(self, type_: str, after: float, wanted: dict[str, str]) -> Line | None:
         for line in self.lines:
