@@ -216,6 +216,8 @@ class Prompt:
     def _began(self) -> None:
         self._has_room(1)
         self._running.set()
+        if self._closing:  # the end came while it began
+            asyncio.get_running_loop().call_soon(self._leave)
 
     def _has_room(self, rows: int) -> None:
         """At least so many rows from the cursor down.
