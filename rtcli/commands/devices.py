@@ -42,11 +42,10 @@ def devices(
     if not found:
         typer.echo("no audio device on this machine", err=True)
     for device in found:
-        typer.echo(safe(line_of(device)))
+        typer.echo(safe(_line(device)))
 
 
-def line_of(device: Device) -> str:
-    """For people; not made safe yet."""
+def _line(device: Device) -> str:
     ends = [
         f"{channels} {name}{' *' if is_default else ''}"
         for channels, name, is_default in (
