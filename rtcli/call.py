@@ -27,7 +27,8 @@ from typing import Protocol
 from rtcli.audio.base import Microphone, Speaker
 from rtcli.audio.echo import EchoCanceller
 from rtcli.audio.playout import SETTLE
-from rtcli.errors import CallLost, ConnectError, DeviceError, EventTooLarge, RtcliError
+from rtcli.ends import Devices, Ends, Sound
+from rtcli.errors import CallLost, ConnectError, EventTooLarge, RtcliError
 from rtcli.errors import Step as ConnectStep
 from rtcli.measures import Downlink, Measures, Uplink
 from rtcli.protocol import retry, server_events
@@ -41,7 +42,9 @@ from rtcli.protocol.intents import (
     OpenMicrophone,
     ResumeSpeaker,
     SetMuted,
+    SetVolume,
     SilenceSpeaker,
+    UseDevice,
 )
 from rtcli.protocol.rest import CallAnswer
 from rtcli.protocol.updates import (
@@ -52,7 +55,6 @@ from rtcli.protocol.updates import (
     EventOut,
     Notice,
     Update,
-    Warned,
 )
 from rtcli.transport.base import AudioSink, AudioSource, Deliver, Down, Message, Opened, Peer, Signal
 
@@ -121,6 +123,8 @@ class Parts:
     speaker_asked: bool = False
     figures: Callable[[], JsonObject] = dict
     """What the sound's parts count, for stats; called once a second."""
+    devices: Devices | None = None
+    """None where none can be chosen in mid-call."""
     prepare: Callable[[], Awaitable[None]] = _nothing
     """What making the first peer needs and takes its time (loading aiortc); under way while a key is asked for."""
 
@@ -147,8 +151,11 @@ class Call:
         self._step: ConnectStep = "call"
         self._finish: Finish | None = None
         self._opening: set[asyncio.Task[None]] = set()
-        self._listening = False
+        sound = Sound(parts.microphone, parts.speaker, parts.microphone_asked, parts.speaker_asked, parts.devices)
+        self._ends = Ends(sound, parts.uplink, self._pull, self._tell)
         self._measures = Measures(parts.uplink, parts.playout, parts.echo, parts.figures, self._tell)
+        self.event_limit: int | None = None
+        """Bytes of an event that the other side takes; known once the call is up."""
         self.room = threading.Event()
         """Set while the call takes more intents: a pipe that is ahead of the answers waits for it."""
         self.room.set()
@@ -181,7 +188,7 @@ class Call:
         """From connecting to `Closed`."""
         error: Exception | None = None
         helpers = [asyncio.create_task(self._connect()), asyncio.create_task(self._tick())]
-        self._open(self._start_speaker())
+        self._open(self._ends.start_speaker())
         try:
             await self._read_inbox()
         except RtcliError as caught:
@@ -285,13 +292,15 @@ class Call:
             case Message():
                 await self._receive(inbound.data, now)
             case Opened():
+                self.event_limit = inbound.limit
                 self._tell(Connected(now, self._name, self._call_id))
                 await self._follow(self._conversation.opened(now))
             case Down():
                 await self._follow(self._conversation.went_down(inbound.reason, now, orderly=inbound.orderly))
             case Tick():
-                self._look_at_microphone()
-                await self._measures.look(self._peer, listening=self._listening)
+                if self._ends.ended:
+                    self._inbox.put_nowait(MicrophoneEnded())
+                await self._measures.look(self._peer, listening=self._ends.listening)
                 await self._follow(self._conversation.tick(now, self._parts.playout.last_sound))
             case Exception():
                 raise inbound
@@ -338,13 +347,17 @@ class Call:
     async def _perform(self, effect: Effect) -> None:
         match effect:
             case OpenMicrophone():
-                self._open(self._start_microphone())
+                self._open(self._ends.start_microphone())
             case SilenceSpeaker():
                 self._parts.playout.clear(time.monotonic(), settle=UNTOLD if effect.untold else SETTLE)
             case ResumeSpeaker():
                 self._parts.playout.resume()
             case SetMuted():
                 self._parts.uplink.muted = effect.on
+            case SetVolume():
+                self._ends.gain = effect.share
+            case UseDevice():
+                self._open(self._ends.use(effect))
             case Finish():
                 self._finish = effect
 
@@ -372,45 +385,13 @@ class Call:
         except Exception as error:  # noqa: BLE001 - raised again by the inbox, where the call can end
             self._inbox.put_nowait(error)
 
-    async def _start_speaker(self) -> None:
-        speaker = self._parts.speaker
-        if speaker is None:
-            return
-        try:
-            await asyncio.to_thread(speaker.start, self._pull)
-        except DeviceError as error:
-            if self._parts.speaker_asked:
-                raise
-            self._tell(Warned(f"no sound from the loudspeaker: {error}", "speaker"))
-
     def _pull(self, samples: int) -> bytes:
         return self._parts.playout.pull(samples, time.monotonic())
-
-    async def _start_microphone(self) -> None:
-        microphone = self._parts.microphone
-        if microphone is None or self._listening:
-            return
-        try:
-            await asyncio.to_thread(microphone.start)
-        except DeviceError as error:
-            if self._parts.microphone_asked:
-                raise
-            self._tell(Warned(f"the microphone does not work: {error}; type instead", "microphone"))
-            self._inbox.put_nowait(MicrophoneEnded())
-        else:
-            self._listening = True
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
             self._inbox.put_nowait(Tick())
-
-    def _look_at_microphone(self) -> None:
-        """No event announces the end of a file."""
-        microphone = self._parts.microphone
-        if self._listening and microphone is not None and microphone.ended:
-            self._listening = False
-            self._inbox.put_nowait(MicrophoneEnded())
 
     def _quiet_for(self, now: float) -> float:
         sounded = self._parts.playout.last_sound
@@ -426,7 +407,7 @@ class Call:
 
     async def _close_all(self) -> None:
         """Close what is open, each within the deadline, whatever fails."""
-        parts = [asyncio.to_thread(part.close) for part in (self._parts.microphone, self._parts.speaker) if part]
+        parts = [asyncio.to_thread(part.close) for part in self._ends.open_ends()]
         if self._peer is not None:
             parts.append(self._peer.close())
         results = await asyncio.gather(*(asyncio.wait_for(part, CLOSING) for part in parts), return_exceptions=True)

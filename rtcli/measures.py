@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol
 
+from rtcli.audio.base import Microphone
 from rtcli.audio.echo import EchoCanceller
 from rtcli.audio.playout import PlayoutStats
 from rtcli.protocol import server_events
@@ -33,6 +34,9 @@ class Uplink(AudioSource, Protocol):
     muted: bool
     level: float
     """Peak of the last frame, 0 to 1."""
+
+    def replace(self, microphone: Microphone | None) -> Microphone | None:
+        """Go on with another microphone; gives back the one before."""
 
 
 class Downlink(AudioSink, Protocol):

@@ -23,6 +23,7 @@ from rtcli.settings import Echo, Settings, config_path, resolve
 if TYPE_CHECKING:
     from rtcli.audio.base import Device, Microphone, Speaker
     from rtcli.call import Parts, Signalling
+    from rtcli.ends import Devices
     from rtcli.sandbox.engine.base import Engine
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
@@ -110,6 +111,7 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
         microphone=sound.microphone,
         microphone_asked=sound.microphone_asked,
         speaker_asked=sound.speaker_asked,
+        devices=sound.devices,
         figures=lambda: {"uplink": asdict(uplink.stats()), **sound.figures()},
         prepare=load_webrtc,
     )
@@ -144,6 +146,8 @@ class Sound:
     microphone_asked: bool = False
     """On the command line: its failure ends the call."""
     speaker_asked: bool = False
+    devices: Devices | None = None
+    """Others to go on with in mid-call."""
 
     def echo_mode(self, settings: Settings) -> Echo:
         """Nothing is to be cancelled unless both ends are in one room."""
@@ -182,6 +186,7 @@ def open_sound(settings: Settings, told: Callable[[str], None]) -> Sound:
         microphone_is_file=_is_file(settings.audio_input),
         microphone_asked=settings.origin("audio.input") == "flag",
         speaker_asked=settings.origin("audio.output") == "flag",
+        devices=_Devices(told),
     )
 
 
@@ -203,6 +208,13 @@ def devices() -> list[Device]:
     from rtcli.audio import portaudio
 
     return portaudio.devices()
+
+
+def fitting_image(raw: bytes, limit: int) -> str:
+    """A picture as a data URI of at most `limit` bytes, made smaller where it must be. Raises UsageError."""
+    from rtcli.pictures import fitting
+
+    return fitting(raw, limit)
 
 
 def with_sample_question(sound: Sound) -> Sound:
@@ -249,6 +261,23 @@ def _speaker(settings: Settings, notices: list[str], told: Callable[[str], None]
     from rtcli.audio.portaudio import DeviceSpeaker
 
     return DeviceSpeaker(found.device, on_event=told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Devices:
+    """The machine's devices, to choose from in mid-call."""
+
+    told: Callable[[str], None]
+
+    def microphone(self, name: str) -> Microphone:
+        from rtcli.audio.portaudio import DeviceMicrophone, find
+
+        return DeviceMicrophone(find("input", name), on_event=self.told)
+
+    def speaker(self, name: str) -> Speaker:
+        from rtcli.audio.portaudio import DeviceSpeaker, find
+
+        return DeviceSpeaker(find("output", name), on_event=self.told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The loudspeaker kept out of the microphone: WebRTC's echo canceller, or half duplex where it is missing.
 
-The reference is what the speaker's callback really took, zeros included, by sample position: block n of the microphone
-is matched with the samples that left the speaker a fixed number of samples before. A queue of reference blocks would
-lose that for good at the first underrun (measured: from 67 down to 16 dB for the rest of a call).
+The reference is what the speaker's callback really took, zeros included, by sample position (`alignment`). A queue of
+reference blocks would lose its place for good at the first underrun (measured: from 67 down to 16 dB for the rest of
+a call).
 
 Automatic gain stays off: it raises what is left of the echo with everything else, 15 dB of it.
 """
@@ -16,24 +16,19 @@ from collections import deque
 from operator import mul
 from typing import Any, Literal, Protocol
 
-from rtcli.audio.base import BLOCK, BLOCK_BYTES, RATE, SILENCE
+from rtcli.audio.alignment import Aligner, Reference
+from rtcli.audio.base import BLOCK_BYTES, RATE, SILENCE
 from rtcli.audio.stretch import peak
 from rtcli.errors import UsageError
 
 
 Mode = Literal["auto", "aec", "gate", "off"]
 
-TOLERANCE = 2 * BLOCK
-"""Samples by which the reference may fall back behind the speaker (clock drift) before it is brought up again."""
-WINDOW = 100
-"""Blocks (one second) over which the smallest distance counts."""
 TAIL = 0.3
 """Seconds the gate stays shut behind the last audible sample: the room's, and the sound card's."""
 AUDIBLE = 150
 """Peak of a played block from which it can be heard back."""
 
-_HISTORY = 3 * RATE
-"""Samples of reference kept."""
 _QUEUE = 500
 
 
@@ -120,6 +115,7 @@ class Aec:
         self._played: deque[bytes] = deque(maxlen=_QUEUE)
         self._reference = Reference()
         self._erle = Erle()
+        self._aligner = Aligner(self._reference)
 
     def played(self, pcm: bytes, position: int, now: float) -> None:
         del position, now
@@ -135,7 +131,7 @@ class Aec:
         clean = self._processor.process(self._array(block, self._int16), self._array(far, self._int16))
         out: bytes = clean.tobytes()
         self._erle.note(far, block, out)
-        return out
+        return SILENCE if self._aligner.leaks(block, out) else out
 
     @property
     def erle_db(self) -> float | None:
@@ -145,66 +141,6 @@ class Aec:
     def matched_anew(self) -> int:
         """Times that speaker and microphone had come apart, by an underrun or by drift."""
         return self._reference.matched_anew
-
-
-class Reference:
-    """The played samples, read a block for each of the microphone's, as close behind the speaker as both allow.
-
-    A microphone's block that finds nothing new gets silence and takes no place: so an underrun, in which nothing was
-    played, moves the two apart by just its length. Samples the microphone lost are found by the lead that remains.
-    """
-
-    def __init__(self) -> None:
-        self.matched_anew = 0
-        """Times the two came apart after they had settled."""
-        self._pcm = bytearray()
-        self._end = 0
-        """Samples the speaker has taken."""
-        self._next: int | None = None
-        """Position of the next block to give; None before the speaker began."""
-        self._least = _HISTORY
-        self._blocks = 0
-        self._settled = False
-        self._starved = False
-
-    def add(self, pcm: bytes) -> None:
-        self._pcm += pcm
-        self._end += len(pcm) // 2
-        excess = len(self._pcm) - 2 * _HISTORY
-        if excess > 0:
-            del self._pcm[:excess]
-
-    def take(self) -> bytes:
-        """The block that belongs to the microphone's next one; silence where the speaker gave nothing."""
-        if self._next is None:
-            self._next = self._end - BLOCK if self._end >= BLOCK else None
-            if self._next is None:
-                return SILENCE
-        start = self._next
-        lead = self._end - start
-        if lead < BLOCK:
-            self.matched_anew += self._settled and not self._starved
-            self._starved = True
-            return SILENCE
-        self._starved = False
-        self._next += BLOCK
-        self._observe(lead)
-        begin = self._end - len(self._pcm) // 2
-        return bytes(self._pcm[2 * (start - begin) : 2 * (start - begin + BLOCK)]) if start >= begin else SILENCE
-
-    def _observe(self, lead: int) -> None:
-        """Close up when a second went by without the speaker's blocks being needed at once."""
-        self._least = min(self._least, lead)
-        self._blocks += 1
-        if self._blocks < WINDOW:
-            return
-        spare = self._least - BLOCK
-        if spare > (TOLERANCE if self._settled else 0):
-            assert self._next is not None
-            self._next += spare
-            self.matched_anew += self._settled
-        self._settled = True
-        self._least, self._blocks = _HISTORY, 0
 
 
 class Erle:

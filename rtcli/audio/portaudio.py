@@ -205,6 +205,7 @@ class DeviceMicrophone(_DeviceStream):
         self._blocks: deque[bytes] = deque(maxlen=_BACKLOG)
         self._ready = bytearray()
         self._zeros = 0
+        self._named_dead = False
 
     def start(self) -> None:
         self._begin()
@@ -218,7 +219,9 @@ class DeviceMicrophone(_DeviceStream):
         block = bytes(self._ready[:BLOCK_BYTES])
         del self._ready[:BLOCK_BYTES]
         self._zeros = self._zeros + 1 if block == SILENCE else 0
-        if self._zeros == _DEAD:
+        if self._zeros == _DEAD and not self._named_dead:
+            # Once: a noise gate in the driver gives zeros in every pause.
+            self._named_dead = True
             self._tell(f"{self.name} delivers nothing but zeros: {_WHY_ZEROS.get(sys.platform, 'it is muted')}")
         return block
 

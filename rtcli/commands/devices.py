@@ -42,10 +42,11 @@ def devices(
     if not found:
         typer.echo("no audio device on this machine", err=True)
     for device in found:
-        typer.echo(safe(_line(device)))
+        typer.echo(safe(line_of(device)))
 
 
-def _line(device: Device) -> str:
+def line_of(device: Device) -> str:
+    """For people; not made safe yet."""
     ends = [
         f"{channels} {name}{' *' if is_default else ''}"
         for channels, name, is_default in (

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from rtcli import wiring
 from rtcli.call import Call
-from rtcli.commands.slash import COMMANDS, Local, meaning_of
-from rtcli.errors import UsageError
-from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mistyped, Mute, Talk
+from rtcli.commands.devices import line_of
+from rtcli.commands.outgoing import LIMIT_UNSAID, image_bytes
+from rtcli.commands.slash import COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
+from rtcli.errors import RtcliError, UsageError
+from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mistyped, Mute, Say, SetVolume, Talk
 from rtcli.settings import Settings
 from rtcli.terminal.prompt import Keys
 from rtcli.terminal.screen import Screen
+
+
+ENVELOPE = 1024
+"""Bytes of an event around its picture and its words."""
 
 
 class LiveScreen:
@@ -20,18 +29,20 @@ class LiveScreen:
 
     def __init__(self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool) -> None:
         self._call: Call | None = None
+        self._ptt = ptt
         self.screen = Screen(
             Keys(
                 line=self._line,
                 end=lambda: self._post(HangUp()),
                 hang_up=lambda: self._post(HangUp("interrupted")),
-                mute=lambda: self._post(Talk() if ptt else Mute()),
+                mute=lambda: self._post(Talk() if self._ptt else Mute()),
                 interrupt=lambda: self._post(Interrupt()),
                 events=lambda: self.screen.cycle_detail(),  # noqa: PLW0108 - the screen is not made yet
             ),
             commands=COMMANDS,
             detail=settings.events,
             history=history,
+            ptt=ptt,
             color=color,
             quiet=quiet,
         )
@@ -44,22 +55,81 @@ class LiveScreen:
             signal.signal(signal.SIGCONT, lambda *_: self.screen.resume())
             signal.signal(signal.SIGWINCH, lambda *_: self.screen.resize())
 
-    def _post(self, intent: Intent) -> None:
+    def _post(self, *intents: Intent) -> None:
         if self._call is not None:
-            self._call.post(intent)
+            for intent in intents:
+                self._call.post(intent)
+
+    # ---- a typed line, in the prompt's thread, which must wait for nothing ----
 
     def _line(self, line: str) -> None:
-        """A typed line, in the prompt's thread, which must not wait for the call."""
         if line.startswith("/"):
             self.screen.echo(line)
         else:
             self.screen.say(line)
         try:
-            meaning = meaning_of(line)
+            self._mean(line)
         except UsageError as error:
             self._post(Mistyped(str(error)))
-            return
-        if isinstance(meaning, Local):
-            self.screen.perform(meaning.what)
+
+    def _mean(self, line: str) -> None:
+        """Raises UsageError."""
+        status = self.screen.status
+        if status.spoken and line.split()[:1] == ["/voice"]:
+            raise UsageError("the voice can not change after the model has spoken; begin another call for that")
+        meaning = meaning_of(line, "transcription" if status.transcribes else "realtime")
+        match meaning:
+            case Local("ptt"):
+                self._set_ptt(on=not self._ptt)
+            case Local("devices"):
+                self._beside(self._list_devices)
+            case Local():
+                self.screen.perform(meaning.what)
+            case ShowImage():
+                self._beside(lambda: self._show(meaning))
+            case SetVolume():
+                self._post(meaning)
+                self.screen.tell([f"volume: {meaning.share:.0%}"])
+            case _:
+                self._post(meaning)
+                if self._ptt and line.startswith("/vad") and not line.rstrip().endswith(" off"):
+                    self._leave_ptt()
+
+    def _set_ptt(self, *, on: bool) -> None:
+        if on:
+            self._ptt = True
+            self.screen.set_ptt(on=True)
+            self._post(turns_by_hand(on=True), Mute(on=True))
         else:
-            self._post(meaning)
+            self._post(Talk(on=False), turns_by_hand(on=False))
+            self._leave_ptt()
+
+    def _leave_ptt(self) -> None:
+        self._ptt = False
+        self.screen.set_ptt(on=False)
+        self._post(Mute(on=False))
+
+    # ---- what takes its time, in a thread of its own ----
+
+    def _beside(self, work: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                work()
+            except RtcliError as error:
+                self._post(Mistyped(str(error)))
+
+        threading.Thread(target=run, name="beside", daemon=True).start()
+
+    def _list_devices(self) -> None:
+        found = wiring.devices()
+        self.screen.tell([line_of(device) for device in found] or ["no audio device on this machine"])
+
+    def _show(self, wish: ShowImage) -> None:
+        limit = (self._call and self._call.event_limit) or LIMIT_UNSAID
+        room = limit - ENVELOPE - len(wish.words.encode()) * 6  # as JSON escapes them at worst
+        raw = image_bytes(wish.file)
+        uri = wiring.fitting_image(raw, room)
+        self.screen.tell([f"{wish.file}: {len(raw)} bytes, sent as {len(uri)} of {limit}"])
+        if wish.words:
+            self.screen.say(wish.words)
+        self._post(Say(wish.words, images=(uri,)))

@@ -47,9 +47,14 @@ def read_events(events: Iterable[str], files: Iterable[str]) -> list[SendEvent]:
     return given
 
 
+def image_bytes(name: str) -> bytes:
+    """Raises UsageError."""
+    return _bytes_of(name, LARGEST_IMAGE)
+
+
 def read_image(name: str) -> str:
     """A PNG or JPEG file as a data URI. Raises UsageError."""
-    raw = _bytes_of(name, LARGEST_IMAGE)
+    raw = image_bytes(name)
     kind = next((kind for magic, kind in _IMAGES.items() if raw.startswith(magic)), None)
     if kind is None:
         raise UsageError(f"{name} is neither PNG nor JPEG")

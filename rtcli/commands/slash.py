@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rtcli.errors import UsageError
 from rtcli.protocol.codec import JsonObject, NotJson, parse
-from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mistyped, Mute, Say, SendEvent
+from rtcli.protocol.intents import (
+    HangUp,
+    Intent,
+    Interrupt,
+    Mistyped,
+    Mute,
+    Say,
+    SendEvent,
+    SetVolume,
+    UseDevice,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +26,28 @@ class Local:
     """The screen does it; the call does not notice."""
 
     what: str
-    """`help`, `stats`, `cost`, `events` or `events LEVEL`."""
+    """`help`, `stats`, `cost`, `devices`, `ptt`, `events` or `events LEVEL`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowImage:
+    """A picture to read, make small enough and send: too slow for whoever reads keys."""
+
+    file: str
+    words: str
 
 
 COMMANDS: list[tuple[str, str]] = [
     ("/mute", "silence instead of the microphone, and back (Ctrl-T)"),
+    ("/ptt", "push to talk, and back: Ctrl-T begins and ends your turn"),
     ("/interrupt", "stop the answer (Ctrl-X)"),
-    ("/event", "send a client event: /event {json}"),
+    ("/devices", "list them; /devices input N, /devices output N to change"),
+    ("/volume", "how loud the model is: 0 to 100"),
+    ("/image", "show a picture: /image FILE [words]"),
     ("/vad", "turn detection: server, semantic or off"),
     ("/voice", "another voice; only before the first spoken answer"),
     ("/instructions", "what the model should be and do"),
+    ("/event", "send a client event: /event {json}"),
     ("/stats", "how the wire and the sound are doing"),
     ("/cost", "tokens and money so far"),
     ("/events", "events between the words: none, key or all (Ctrl-E)"),
@@ -38,32 +62,26 @@ _VAD: dict[str, JsonObject | None] = {
 }
 
 
-def meaning_of(line: str) -> Intent | Local:
-    """A line as typed. Raises UsageError for a command that is unknown or incomplete."""
+def meaning_of(line: str, kind: str = "realtime") -> Intent | Local | ShowImage:
+    """A line as typed, in a session of this kind. Raises UsageError for a command that is unknown or incomplete."""
     if not line.startswith("/"):
         return Say(line)
     command, _, rest = line.strip().partition(" ")
     rest = rest.strip()
-    match command:
-        case "/quit":
-            return HangUp()
-        case "/mute":
-            return Mute()
-        case "/interrupt":
-            return Interrupt()
-        case "/event":
-            return event_of(rest)
-        case "/vad" | "/voice" | "/instructions":
-            return _session(command, rest)
-        case "/help" | "/stats" | "/cost" | "/events":
-            return Local(f"{command[1:]} {rest}".strip())
-        case _:
-            raise UsageError(f"no command {command}; there are: {' '.join(_NAMES)}")
+    if command in _SESSION:
+        return _session(command, rest, kind)
+    if command in _LOCAL and not (command == "/devices" and rest):
+        return Local(f"{command[1:]} {rest}".strip())
+    if read := _READ.get(command):
+        return read(rest)
+    raise UsageError(f"no command {command}; there are: {' '.join(_NAMES)}")
 
 
 def plain_meaning_of(line: str) -> Intent:
     """The same where no screen can show anything of its own."""
     meaning = meaning_of(line)
+    if isinstance(meaning, ShowImage):
+        raise UsageError("/image needs a terminal that can draw")
     if not isinstance(meaning, Local):
         return meaning
     if meaning.what == "help":
@@ -82,17 +100,56 @@ def event_of(text: str) -> SendEvent:
     return SendEvent(event)
 
 
-def _session(command: str, rest: str) -> SendEvent:
+def _device(rest: str) -> UseDevice:
+    kind, _, device = rest.partition(" ")
+    if kind not in {"input", "output"} or not device.strip():
+        raise UsageError("/devices takes input or output, and a device's number or a part of its name")
+    return UseDevice("input" if kind == "input" else "output", device.strip())
+
+
+def _volume(rest: str) -> SetVolume:
+    if not rest.isdecimal() or int(rest) > 100:
+        raise UsageError("/volume takes a number from 0 to 100")
+    return SetVolume(int(rest) / 100)
+
+
+def _image(rest: str) -> ShowImage:
+    try:
+        file, *words = shlex.split(rest)
+    except ValueError:
+        raise UsageError("/image takes a file (in quotation marks when it has blanks), then words") from None
+    return ShowImage(file, " ".join(words))
+
+
+def turns_by_hand(*, on: bool) -> SendEvent:
+    """Push to talk: nobody but the user says when a turn ends."""
+    return _update({"audio": {"input": {"turn_detection": None if on else _VAD["server"]}}}, "realtime")
+
+
+def _session(command: str, rest: str, kind: str) -> SendEvent:
     if not rest:
         raise UsageError(f"{command} needs a value")
     if command == "/instructions":
-        return _update({"instructions": rest})
+        return _update({"instructions": rest}, kind)
     if command == "/voice":
-        return _update({"audio": {"output": {"voice": rest}}})
+        return _update({"audio": {"output": {"voice": rest}}}, kind)
     if rest not in _VAD:
         raise UsageError(f"/vad takes {', '.join(_VAD)}")
-    return _update({"audio": {"input": {"turn_detection": _VAD[rest]}}})
+    return _update({"audio": {"input": {"turn_detection": _VAD[rest]}}}, kind)
 
 
-def _update(session: JsonObject) -> SendEvent:
-    return SendEvent({"type": "session.update", "session": {"type": "realtime", **session}})
+def _update(session: JsonObject, kind: str) -> SendEvent:
+    return SendEvent({"type": "session.update", "session": {"type": kind, **session}})
+
+
+_SESSION = frozenset({"/vad", "/voice", "/instructions"})
+_LOCAL = frozenset({"/help", "/stats", "/cost", "/events", "/devices", "/ptt"})
+_READ: dict[str, Callable[[str], Intent | ShowImage]] = {
+    "/quit": lambda _: HangUp(),
+    "/mute": lambda _: Mute(),
+    "/interrupt": lambda _: Interrupt(),
+    "/event": event_of,
+    "/devices": _device,
+    "/volume": _volume,
+    "/image": _image,
+}

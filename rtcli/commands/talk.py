@@ -153,14 +153,14 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
     """The call and everything behind it."""
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.intents import Mute, Say
-    from rtcli.protocol.updates import Notice
+    from rtcli.protocol.updates import Notice, Warned
 
     settings = request.settings
     loop = asyncio.get_running_loop()
 
     def told(text: str) -> None:
         """From a thread of a device."""
-        loop.call_soon_threadsafe(tell, Notice(text))
+        loop.call_soon_threadsafe(tell, Warned(text, "device"))
 
     sound = wiring.open_sound(settings, told)
     sampled = _samples(request, sound)

@@ -54,9 +54,11 @@ from rtcli.protocol.intents import (
     Say,
     SendEvent,
     SetMuted,
+    SetVolume,
     SilenceSpeaker,
     Talk,
     ToolOutput,
+    UseDevice,
 )
 from rtcli.protocol.requests import COLLISION, Asked, Order, Requests
 from rtcli.protocol.session_view import SessionView, merged
@@ -339,6 +341,10 @@ class Conversation:
 
     def _mistyped(self, intent: Mistyped) -> None:
         self._warn(intent.message, "mistyped")
+
+    def _about_sound(self, intent: UseDevice | SetVolume) -> None:
+        """What only the call can do, and the service never hears of."""
+        self._effects.append(intent)
 
     def _no_more_input(self, _: InputEnded) -> None:
         self._input_ended = True
@@ -909,6 +915,8 @@ class Conversation:
         Fail: _fail,
         Mute: _mute,
         Mistyped: _mistyped,
+        UseDevice: _about_sound,
+        SetVolume: _about_sound,
     }
     """Intents that never wait for the session."""
 

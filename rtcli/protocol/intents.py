@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rtcli.errors import RtcliError
 from rtcli.protocol.codec import JsonObject
@@ -92,6 +93,23 @@ class Mute:
     on: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UseDevice:
+    """Go on with another microphone or loudspeaker."""
+
+    kind: Literal["input", "output"]
+    device: str
+    """Number, name, or part of a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetVolume:
+    """How loud the model is heard."""
+
+    share: float
+    """Of the sound as it came, 0 to 1."""
+
+
 Intent = (
     Say
     | SendEvent
@@ -105,6 +123,8 @@ Intent = (
     | Fail
     | Mute
     | Mistyped
+    | UseDevice
+    | SetVolume
 )
 
 
@@ -141,4 +161,4 @@ class Finish:
     drain: bool = False
 
 
-Effect = OpenMicrophone | SilenceSpeaker | ResumeSpeaker | SetMuted | Finish
+Effect = OpenMicrophone | SilenceSpeaker | ResumeSpeaker | SetMuted | UseDevice | SetVolume | Finish

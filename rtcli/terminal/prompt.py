@@ -45,8 +45,8 @@ from rtcli.terminal.status import Styled
 
 _log = logging.getLogger(__name__)
 
-REDRAW = 0.1
-"""Seconds between two redraws at least."""
+REDRAW = 0.15
+"""Seconds between two redraws of the bottom at least; what is typed is drawn at once."""
 STOPPING = 0.2
 """Seconds until a process that was sent SIGTSTP has stopped in all its threads."""
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
@@ -102,6 +102,9 @@ class Prompt:
         self._running = threading.Event()
         self._over = threading.Event()
         self._closing = False
+        self._stale = False
+        """A redraw is due."""
+        self._drawn_at = 0.0
         self._stopped: object = None
         """What Ctrl-Z set going."""
         self._back_at = 0.0
@@ -120,7 +123,7 @@ class Prompt:
             erase_when_done=True,
         )
         app = self._session.app
-        app.min_redraw_interval = REDRAW
+        app.renderer.cpr_not_supported_callback = None  # it would warn about what `_has_room` makes harmless
         app._on_resize = self._resized  # type: ignore[method-assign]  # noqa: SLF001 - see there
 
     # ---- from other threads ----
@@ -160,7 +163,9 @@ class Prompt:
 
     def refresh(self) -> None:
         """Something that the bottom shows has changed."""
-        self._session.app.invalidate()
+        if not self._stale:
+            self._stale = True
+            self._soon(self._redraw_in_time)
 
     def stop(self, timeout: float = 2.0) -> None:
         """End the prompt and give the terminal back."""
@@ -199,7 +204,7 @@ class Prompt:
             while not self._closing:
                 try:
                     line = await self._session.prompt_async(
-                        handle_sigint=False, pre_run=self._running.set, set_exception_handler=False
+                        handle_sigint=False, pre_run=self._began, set_exception_handler=False
                     )
                 except EOFError:
                     if not self._closing:
@@ -207,6 +212,29 @@ class Prompt:
                     return
                 if line.strip():
                     self._keys.line(line)
+
+    def _began(self) -> None:
+        self._has_room(1)
+        self._running.set()
+        if self._closing:  # the end came while it began
+            asyncio.get_running_loop().call_soon(self._leave)
+
+    def _has_room(self, rows: int) -> None:
+        """At least so many rows from the cursor down.
+
+        Without a number the library draws no bottom line until the terminal has said where its cursor is, after each
+        print anew; some never do.
+        """
+        self._session.app.renderer._min_available_height = max(1, rows)  # noqa: SLF001
+
+    def _redraw_in_time(self) -> None:
+        due = self._drawn_at + REDRAW - time.monotonic()
+        asyncio.get_running_loop().call_later(max(0.0, due), self._redraw)
+
+    def _redraw(self) -> None:
+        self._stale = False
+        self._drawn_at = time.monotonic()
+        self._session.app.invalidate()
 
     async def _write(self, write: Callable[[], int]) -> None:
         """Print above what is drawn.
@@ -230,8 +258,7 @@ class Prompt:
             with set_app(app):
                 app.renderer.reset()
                 app.renderer.request_absolute_cursor_position()
-                # The bottom line is drawn where it will be when the terminal has answered that, and not only then.
-                app.renderer._min_available_height = max(1, below - written)  # noqa: SLF001
+                self._has_room(below - written)
                 app._redraw()  # noqa: SLF001 - `invalidate` would leave the prompt away for `REDRAW`
             app.output.write_raw(_END)
             app.output.flush()
@@ -245,6 +272,7 @@ class Prompt:
             renderer._cursor_pos = Point(*wrapped(widths, cursor.x, app.output.get_size().columns))  # noqa: SLF001
         renderer.erase(leave_alternate_screen=False)
         renderer.request_absolute_cursor_position()
+        self._has_room(1)
         app._redraw()  # noqa: SLF001 - what `_on_resize` does
 
     def _follow_size(self) -> None:

@@ -53,7 +53,7 @@ class _Wish:
     """What the user asked the screen itself for."""
 
     command: str
-    """`say`, `echo`, or a command without its slash."""
+    """`say`, `echo`, `tell`, `ptt`, or a command without its slash."""
     text: str = ""
 
 
@@ -67,10 +67,11 @@ class Screen:
         commands: list[tuple[str, str]],
         detail: Detail = "none",
         history: Path | None = None,
+        ptt: bool = False,
         color: bool = True,
         quiet: bool = False,
     ) -> None:
-        self._status = Status()
+        self._status = Status(ptt=ptt)
         self._summary = Summary()
         self.detail: Detail = detail
         self._run: events.Run | None = None
@@ -90,6 +91,11 @@ class Screen:
         self._typed = Typed()
         self._waiting: list[_Line] = []
         self._flushed_at = 0.0
+
+    @property
+    def status(self) -> Status:
+        """What is true of the call now; a value, read in any thread."""
+        return self._status
 
     # ---- the face ----
 
@@ -158,6 +164,13 @@ class Screen:
         """The user typed this; it is shown where it belongs in the conversation."""
         self._wishes.append(_Wish("say", text))
 
+    def tell(self, texts: list[str]) -> None:
+        """Lines that the user asked for."""
+        self._wishes.extend(_Wish("tell", text) for text in texts)
+
+    def set_ptt(self, *, on: bool) -> None:
+        self._wishes.append(_Wish("ptt", "on" if on else "off"))
+
     def echo(self, command: str) -> None:
         """The user typed this command."""
         self._wishes.append(_Wish("echo", command))
@@ -188,6 +201,12 @@ class Screen:
             case "say":
                 self._typed.add(wish.text)
                 return []
+            case "tell":
+                texts = [safe(wish.text)]
+            case "ptt":
+                self._status = replace(self._status, ptt=wish.text == "on")
+                self._prompt.refresh()
+                texts = ["push to talk: Ctrl-T begins and ends your turn" if self._status.ptt else "push to talk: off"]
             case "echo":
                 return [_Line(Text(f"> {safe(wish.text)}", style="rt.quiet"), 2)]
             case "help":

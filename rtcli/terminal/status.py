@@ -76,6 +76,8 @@ class Status:
     """The service ends the session at `LIMIT`."""
     transcribes: bool = False
     """A transcription session: nobody answers."""
+    ptt: bool = False
+    """Push to talk: the user begins and ends a turn."""
     spoken: bool = False
     """The model has been heard: its voice is settled."""
 
@@ -208,10 +210,16 @@ def _state(status: Status) -> _Part:
 def _microphone(status: Status) -> _Part:
     if not status.vitals.listening:
         return _Part(1, "class:status.quiet", "no mic", "")
+    if status.ptt:
+        talking = f"your turn {meter(status.vitals.level)}"
+        return _Part(1, "class:you", talking, talking) if not status.vitals.muted else _Part(1, *_TALK)
     if status.vitals.muted:
         return _Part(1, "class:status.alert", "muted", "muted")
     bar = meter(status.vitals.level)
     return _Part(2, "class:status.calm", f"mic {bar}", bar)
+
+
+_TALK = ("class:status.quiet", "Ctrl-T to talk", "ptt")
 
 
 def meter(level: float, *, cells: int = 5) -> str:

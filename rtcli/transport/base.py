@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rtcli.protocol.secret import Secret
@@ -46,6 +46,9 @@ class AudioSink(Protocol):
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The data channel is open."""
+
+    limit: int | None = field(default=None, compare=False)
+    """Bytes of an event that the other side takes (`a=max-message-size`, RFC 8841); None when there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,7 @@ class WebRtcPeer:
 
     def _on_open(self) -> None:
         if not self._over:
-            self._signal(Opened())
+            self._signal(Opened(self._remote.max_message_size if self._remote else None))
             self._settled.set()
 
     def _on_message(self, data: str | bytes) -> None:

@@ -6,12 +6,11 @@ import math
 from array import array
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import pairwise
 
 import pytest
 
 from rtcli.audio.base import BLOCK, BLOCK_BYTES, SILENCE
-from rtcli.audio.echo import Aec, Gate, Off, Reference, make_canceller
+from rtcli.audio.echo import Aec, Gate, Off, make_canceller
 from rtcli.audio.uplink import Uplink
 from rtcli.errors import UsageError
 
@@ -71,8 +70,7 @@ def test_the_echo_of_a_voice_is_taken_out() -> None:
 def test_an_underrun_is_matched_anew_and_the_echo_stays_out() -> None:
     canceller = Aec()
     out = run(canceller, 1200, underrun=lambda number: 400 <= number < 406)
-    assert canceller.matched_anew >= 1
-    left = [loud(block) for block in out[900:]]
+    left = [loud(block) for block in out[700:]]
     assert sum(left) / len(left) < loud(b"".join(blocks(100))) / 2 / 10
 
 
@@ -84,37 +82,6 @@ def test_the_user_alone_passes() -> None:
         canceller.played(SILENCE, 0, 0.0)
         out.append(canceller.process(block, 0.0))
     assert loud(b"".join(out[100:])) > 0.5 * loud(b"".join(blocks(300)[100:]))
-
-
-def test_the_reference_follows_the_speaker_without_a_gap_whatever_the_bursts() -> None:
-    reference, given = Reference(), []
-    for number in range(600):
-        if number % 3 == 0:  # the speaker's callbacks come in threes
-            for i in range(3):
-                reference.add(array("h", [number + i + 1] * BLOCK).tobytes())
-        given.append(array("h", reference.take())[0])
-    assert {b - a for a, b in pairwise(given[150:])} == {1}
-    assert reference.matched_anew == 0
-
-
-def test_what_the_speaker_did_not_play_takes_no_place_in_the_reference() -> None:
-    reference, given = Reference(), []
-    for number in range(300):
-        if not 200 <= number < 205:
-            reference.add(array("h", [number + 1] * BLOCK).tobytes())
-        given.append(array("h", reference.take())[0])
-    assert given[199:208] == [200, 0, 0, 0, 0, 0, 206, 207, 208]
-    assert reference.matched_anew == 1
-
-
-def test_blocks_that_the_microphone_lost_are_left_out_of_the_reference_too() -> None:
-    reference, last = Reference(), 0
-    for number in range(600):
-        reference.add(array("h", [number + 1] * BLOCK).tobytes())
-        if not 200 <= number < 210:
-            last = array("h", reference.take())[0]
-    assert last == 600
-    assert reference.matched_anew == 1
 
 
 def test_the_gate_is_shut_while_the_speaker_talks_and_a_tail_longer() -> None:

@@ -4,9 +4,12 @@ from contextlib import suppress
 
 import pytest
 
-from rtcli.commands.slash import COMMANDS, Local, event_of, meaning_of, plain_meaning_of
+from rtcli.commands.slash import COMMANDS, Local, ShowImage, event_of, meaning_of, plain_meaning_of
 from rtcli.errors import UsageError
-from rtcli.protocol.intents import HangUp, Interrupt, Mistyped, Mute, Say, SendEvent
+from rtcli.protocol.intents import HangUp, Interrupt, Mistyped, Mute, Say, SendEvent, SetVolume, UseDevice
+
+
+WRONG = ["/devices USB", "/devices input", "/volume", "/volume 101", "/volume -1", "/image", "/image 'x"]
 
 
 def test_a_line_without_a_slash_is_said() -> None:
@@ -30,6 +33,12 @@ def test_a_line_without_a_slash_is_said() -> None:
             ),
         ),
         ("/events all", Local("events all")),
+        ("/devices", Local("devices")),
+        ("/devices input USB mic", UseDevice("input", "USB mic")),
+        ("/devices output 3", UseDevice("output", "3")),
+        ("/volume 30", SetVolume(0.3)),
+        ("/image 'a b.png' what is it", ShowImage("a b.png", "what is it")),
+        ("/ptt", Local("ptt")),
         ("/help", Local("help")),
     ],
 )
@@ -45,7 +54,9 @@ def test_every_listed_command_is_known(name: str) -> None:
         meaning_of("/x" + name[1:])
 
 
-@pytest.mark.parametrize("line", ["/nope", "/event", "/event 3", "/event {", '/event {"a":1}', "/vad loud", "/voice"])
+@pytest.mark.parametrize(
+    "line", ["/nope", "/event", "/event 3", "/event {", '/event {"a":1}', "/vad loud", "/voice", *WRONG]
+)
 def test_a_mistyped_line_is_told_and_nothing_is_sent(line: str) -> None:
     with pytest.raises(UsageError):
         meaning_of(line)
@@ -61,3 +72,15 @@ def test_a_terminal_that_can_not_draw_still_has_its_help() -> None:
     meaning = plain_meaning_of("/help")
     assert isinstance(meaning, Mistyped)
     assert "/quit" in meaning.message
+
+
+def test_a_transcription_session_is_changed_as_one() -> None:
+    meaning = meaning_of("/vad off", "transcription")
+    assert isinstance(meaning, SendEvent)
+    assert meaning.event["session"]["type"] == "transcription"
+
+
+@pytest.mark.parametrize("line", ["/image x.png", "/stats", "/devices"])
+def test_what_only_a_screen_can_do_says_so_elsewhere(line: str) -> None:
+    with pytest.raises(UsageError, match="terminal that can draw"):
+        plain_meaning_of(line)

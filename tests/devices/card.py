@@ -11,11 +11,14 @@ import shutil
 import signal
 import subprocess
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
+LOUD = 150
+"""Magnitude (of 32768) from which a sample is sound: -47 dBFS."""
 PLUGINS = ("/usr/lib*/alsa-lib", "/usr/lib/*/alsa-lib")
 
 # Without norewinds a null sink may hold blocks of 2 s: a stream then starts that much late, and an output that once
@@ -68,6 +71,9 @@ class Card:
             "JACK_NO_START_SERVER": "1",
         }
         self.environment.pop("DISPLAY", None)
+        names = ("ALSA_CONFIG_PATH", "PULSE_SERVER", "PULSE_COOKIE", "JACK_NO_START_SERVER")
+        self.settings = {name: self.environment[name] for name in names}
+        """What leads a program to the card."""
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -141,6 +147,37 @@ class Card:
     def play(self, path: Path) -> None:
         """Play a WAV file into the microphone; returns when it has been played."""
         subprocess.run(["paplay", "--device=card_room", str(path)], env=self.environment, check=True, timeout=60)
+
+    def speak(self, path: Path) -> float:
+        """Play a WAV file that begins with half a second of silence into the microphone, to its end.
+
+        Gives the moment (monotonic) at which the microphone heard its first loud sample, whatever else it heard: the
+        stream itself is tapped, and what the tap delivered 10 ms later than it was played is taken off.
+        """
+        before = {row[0] for row in self._rows("sink-inputs")}
+        player = subprocess.Popen(["paplay", "--device=card_room", str(path)], env=self.environment)
+        stream = self._await_stream(before)
+        command = ["parecord", f"--monitor-stream={stream}", "--device=card_room.monitor", "--raw", "--rate=48000"]
+        tap = subprocess.Popen(
+            [*command, "--channels=1", "--format=s16le", "--latency-msec=10"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            return _first_loud(tap) - 0.01
+        finally:
+            tap.terminate()
+            tap.communicate()
+            player.wait(60)
+
+    def _await_stream(self, before: set[str]) -> str:
+        for _ in range(200):
+            new = {row[0] for row in self._rows("sink-inputs")} - before
+            if new:
+                return new.pop()
+            time.sleep(0.01)
+        raise AssertionError("the player does not start")
 
     @contextmanager
     def recording(self, path: Path) -> Iterator[None]:
@@ -221,3 +258,14 @@ class Card:
                 return
             time.sleep(0.02)
         raise AssertionError("the recorder does not start")
+
+
+def _first_loud(tap: subprocess.Popen[bytes]) -> float:
+    assert tap.stdout
+    while chunk := os.read(tap.stdout.fileno(), 65_536):
+        now = time.monotonic()
+        samples = array("h", chunk[: len(chunk) // 2 * 2])
+        for number, sample in enumerate(samples):
+            if abs(sample) > LOUD:
+                return now - (len(samples) - number) / 48_000
+    raise AssertionError("nothing was played")

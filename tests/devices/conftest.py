@@ -24,8 +24,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
     with tempfile.TemporaryDirectory(prefix="card-") as home:
         running = Card(Path(home))
         running.start()
-        for name in ("ALSA_CONFIG_PATH", "PULSE_SERVER", "PULSE_COOKIE", "JACK_NO_START_SERVER"):
-            monkeypatch.setenv(name, running.environment[name])
+        for name, value in running.settings.items():
+            monkeypatch.setenv(name, value)
         try:
             yield running
         finally:

@@ -377,9 +377,8 @@ def test_the_loudspeaker_does_not_come_back_through_the_microphone(card: Card) -
     """
     told = run(card, program, str(SPEECH))
     assert told["echo"] > 1e6, "there was no echo to cancel"
-    # 45 to 74 dB on an idle machine; a busy one makes the card lose its place, and a second or two to find it again.
-    assert told["db"] > 10, told
-    assert told["told"] > 8, told
+    assert told["db"] > 25, told
+    assert told["told"] > 20, told
 
 
 SPEAKERS_OF_STDERR = """

@@ -6,10 +6,13 @@ The screens under `golden/` were looked at by a person. `RTCLI_WRITE_GOLDEN=1` w
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
+import struct
 import subprocess
 import wave
+import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -459,3 +462,61 @@ def test_a_terminal_that_can_not_draw_gets_plain_lines(url: str) -> None:
         terminal.line("/quit")
         assert ended(terminal) == 0
         assert "\x1b[" not in terminal.colours()
+
+
+# ---- what a call can be asked for ----
+
+
+def test_a_picture_is_made_small_enough_for_the_channel_and_shown(url: str) -> None:
+    with talking(url, "--text", size=(100, 30)) as terminal:
+        (terminal.home / "a picture.png").write_bytes(noise(700, 500))
+        (terminal.home / "text.png").write_text("no picture")
+        terminal.line(f"/image '{terminal.home}/a picture.png' what is this")
+        screen = terminal.wait_for("  you  what is this")
+        told = next(row for row in screen if "sent as" in row)
+        found = re.search(r"sent as (\d+) of (\d+)", told)
+        assert found, told
+        assert int(found[1]) < int(found[2])
+        terminal.wait_for("model  ")
+        for name, why in (("text.png", "neither PNG nor JPEG"), ("absent.png", "No such file")):
+            terminal.line(f"/image {terminal.home}/{name}")
+            terminal.wait_for(why)
+
+
+def noise(width: int, height: int) -> bytes:
+    """A PNG that nothing can compress: three bytes a pixel."""
+    rows = b"".join(b"\0" + random.Random(row).randbytes(3 * width) for row in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+
+
+def test_push_to_talk_begins_and_ends_in_mid_call(url: str, sounds: Path) -> None:
+    with talking(url, "--input", f"{sounds}/quiet.wav") as terminal:
+        terminal.line("/ptt")
+        terminal.wait_for(lambda screen: "Ctrl-T to talk" in screen[-1])
+        terminal.keys("C-t")
+        terminal.wait_for(lambda screen: "your turn" in screen[-1])
+        terminal.line("/ptt")
+        terminal.wait_for(lambda screen: "mic ▁" in screen[-1])
+
+
+def test_a_voice_that_was_heard_stays_and_the_user_is_told_why(url: str) -> None:
+    with talking(url) as terminal:
+        terminal.line("/voice cedar")
+        terminal.line("hello")
+        terminal.wait_for("model  ")
+        terminal.line("/voice marin")
+        terminal.wait_for("the voice can not change after the model has spoken")
+
+
+def test_a_device_that_is_not_there_changes_nothing(url: str) -> None:
+    with talking(url, "--text", size=(100, 30)) as terminal:
+        terminal.line("/devices output no-such-device")
+        terminal.wait_for("the output stays as it is")
+        terminal.line("/volume 30")
+        terminal.wait_for("volume: 30%")
+        terminal.line("/volume loud")
+        terminal.wait_for("/volume takes a number")

@@ -1,0 +1,261 @@
+"""Which samples of the loudspeaker belong to a block of the microphone.
+
+Both are counted. As long as neither device loses any, the echo of sample n of the speaker comes back at sample n - k of
+the microphone with the same k: whatever the callbacks' hurry or delay, and however late a busy interpreter gets to
+them. So the reference is read strictly by the microphone's count. Following the speaker closely instead loses k
+whenever three blocks of the microphone come at once, and the canceller with it: 75 dB of it became 10 for seconds.
+
+When k does change (an underrun, lost blocks, a stream opened again, drift) no count shows by how much. Then the sound
+itself is asked: the microphone's last 100 ms are looked for in what was played.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+from rtcli.audio.base import BLOCK, RATE, SILENCE
+
+
+MARGIN = 3 * BLOCK
+"""Samples kept between the reference and the speaker, for callbacks that come late; the echo takes longer than that."""
+WINDOW = 100
+"""Blocks (one second) over which the distance to the speaker is judged."""
+TOO_FAR = 15 * BLOCK
+"""Samples beyond the margin that show that the microphone lost some."""
+PATIENCE = 20
+"""Blocks (200 ms) that a speaker may be late; one that is later has run dry."""
+PIECE = 10 * BLOCK
+"""Samples of the microphone looked for: 100 ms."""
+REACH = 6 * RATE // 10
+"""Longest way from the speaker to the microphone: 600 ms."""
+ALIKE = 0.7
+"""Normalised correlation from which the piece was found."""
+AUDIBLE = 150
+"""Level (RMS, of 32768) from which the microphone hears something to speak of."""
+GOOD, POOR = 15.0, 8.0
+"""dB taken out of late above which the canceller has learned its room, and below which it has lost it."""
+LOOK_WHEN_GOOD, LOOK_WHEN_POOR = 40, 2
+"""Blocks between two looks at where the echo is."""
+APART = 96
+"""Samples (2 ms) from which reference and echo count as apart: less is a room's reflections, or slow drift."""
+SAME = 24
+"""Samples (half a millisecond) by which two findings of one echo may differ."""
+DOUBT = 10
+"""Blocks of silence while it is not sure whether what is left is the speaker."""
+
+_RECENT = 5
+"""Blocks over which the canceller is judged."""
+_HISTORY = 3 * RATE
+_COARSE = 6
+"""48 kHz to 8 kHz for the first search."""
+
+
+class Reference:
+    """The played samples, a block for each of the microphone's."""
+
+    def __init__(self) -> None:
+        self.matched_anew = 0
+        """Times that speaker and microphone had come apart."""
+        self.base: int | None = None
+        """Count of the speaker's sample given with the microphone's first; None before the speaker began."""
+        self.end = 0
+        """Samples the speaker has taken."""
+        self._pcm = bytearray()
+        self._heard = 0
+        """Samples the microphone has given."""
+        self._least = self._most = 0
+        self._blocks = 0
+        self._level: int | None = None
+        self._dry = 0
+
+    def add(self, pcm: bytes) -> None:
+        self._pcm += pcm
+        self.end += len(pcm) // 2
+        excess = len(self._pcm) - 2 * _HISTORY
+        if excess > 0:
+            del self._pcm[:excess]
+
+    def take(self) -> bytes:
+        """The block that belongs to the microphone's next one; silence where the speaker gave nothing."""
+        if self.base is None:
+            if self.end < BLOCK + MARGIN:
+                self._heard += BLOCK
+                return SILENCE
+            self.base = self.end - BLOCK - MARGIN - self._heard
+        start = self.base + self._heard
+        self._heard += BLOCK
+        lead = self.end - start
+        self._observe(lead)
+        if lead < BLOCK:
+            self._run_dry()
+            return SILENCE
+        self._dry = 0
+        return self.played(start, start + BLOCK)
+
+    def played(self, start: int, end: int) -> bytes:
+        """Samples by the speaker's count; silence for what is forgotten."""
+        begin = self.end - len(self._pcm) // 2
+        missing = min(max(0, begin - start), end - start)
+        return bytes(2 * missing) + bytes(self._pcm[2 * (start + missing - begin) : 2 * (end - begin)])
+
+    def shift(self, samples: int) -> None:
+        """Give samples that were played later (positive) or earlier from now on."""
+        assert self.base is not None
+        self.base += samples
+        self.matched_anew += 1
+        self._begin_window()
+        self._level = None if self._level is None else self._level - samples
+
+    def _run_dry(self) -> None:
+        """A speaker that takes nothing for long plays nothing: its count stands still, and so does the reference."""
+        self._dry += 1
+        if self._dry > PATIENCE and self.base is not None:
+            self.base -= BLOCK
+
+    def _observe(self, lead: int) -> None:
+        self._least = min(self._least, lead) if self._blocks else lead
+        self._most = max(self._most, lead) if self._blocks else lead
+        self._blocks += 1
+        if self._blocks < WINDOW:
+            return
+        spare = self._least - BLOCK - MARGIN
+        if self._level is None:
+            self._move(spare)
+            self._level = self._most - spare
+        elif spare > TOO_FAR:
+            self.shift(spare)
+        elif self._least < BLOCK and self._most < self._level - BLOCK:
+            self.shift(self._most - self._level)
+        self._begin_window()
+
+    def _move(self, samples: int) -> None:
+        assert self.base is not None
+        self.base += samples
+
+    def _begin_window(self) -> None:
+        self._blocks = 0
+
+
+class Matcher:
+    """Finds what the microphone hears in what was played. Needs numpy."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self._np: Any = np
+        self._heard = bytearray()
+        self._count = 0
+
+    def add(self, block: bytes) -> None:
+        """A block of the microphone as it came."""
+        self._heard += block
+        self._count += len(block) // 2
+        del self._heard[: max(0, len(self._heard) - 2 * PIECE)]
+
+    def energy(self, block: bytes) -> float:
+        samples = self._np.frombuffer(block, self._np.int16).astype(self._np.float32)
+        return float(samples @ samples)
+
+    def look(self, reference: Reference) -> int | None:
+        """Count of the speaker's sample that came back with the microphone's first; None when that is not clear."""
+        np = self._np
+        if len(self._heard) < 2 * PIECE:
+            return None
+        piece = np.frombuffer(bytes(self._heard), np.int16).astype(np.float32)
+        begin = max(0, reference.end - REACH - PIECE)
+        played = np.frombuffer(reference.played(begin, reference.end), np.int16).astype(np.float32)
+        if len(played) < 2 * PIECE:
+            return None
+        small, where = self._coarse(piece), self._coarse(played)
+        rough = self._best(small, where)
+        if rough is None:
+            return None
+        first = max(0, (rough - 1) * _COARSE)
+        last = min(first + 3 * _COARSE, len(played) - PIECE)
+        near = [float(played[at : at + PIECE] @ piece) for at in range(first, last)]
+        return begin + first + int(np.argmax(near)) - (self._count - PIECE) if near else None
+
+    def _coarse(self, pcm: Any) -> Any:
+        usable = len(pcm) // _COARSE * _COARSE
+        return pcm[:usable].reshape(-1, _COARSE).mean(axis=1)
+
+    def _best(self, piece: Any, where: Any) -> int | None:
+        np = self._np
+        size = 1 << (len(where) + len(piece)).bit_length()
+        product = np.fft.rfft(where, size) * np.conj(np.fft.rfft(piece, size))
+        dots = np.fft.irfft(product, size)[: len(where) - len(piece) + 1]
+        energy = np.concatenate(([0.0], np.cumsum(where.astype(np.float64) ** 2)))
+        norms = np.sqrt((energy[len(piece) :] - energy[: -len(piece)]) * float((piece**2).sum()))
+        scores = dots / (norms + 100.0 * len(piece))
+        best = int(scores.argmax())
+        return best if scores[best] >= ALIKE else None
+
+
+class Aligner:
+    """Sees the canceller lose the echo, finds where it has gone, and moves the reference by just that.
+
+    So what the canceller has learned of the room holds again. Until the moved reference has gone through, the
+    microphone is silent: what would be heard is the speaker. A user who speaks over the speaker makes the canceller
+    look as bad, but the echo is then where it was, or not to be found at all.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._matcher = Matcher()
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)
+        self._learned: int | None = None
+        """Samples from a sample's place in the reference to its echo, when the canceller did well."""
+        self._suspect: int | None = None
+        """How far apart the last look found them."""
+        self._wait = 0
+        """Blocks until the next look."""
+        self._shut = 0
+        """Blocks of silence still to come."""
+        self._moved = 0
+        """Blocks until the moved reference has gone through."""
+
+    def leaks(self, block: bytes, left: bytes) -> bool:
+        """Take a block of the microphone and what the canceller left of it; whether that is the speaker's."""
+        self._matcher.add(block)
+        self._recent.append((self._matcher.energy(block), self._matcher.energy(left)))
+        self._wait, self._shut, self._moved = (max(0, count - 1) for count in (self._wait, self._shut, self._moved))
+        reduction = self._reduction()
+        if reduction is not None:
+            self._judge(reduction)
+        return self._shut > 0
+
+    def _reduction(self) -> float | None:
+        """What was taken out of late, in dB; None when there was nothing to speak of."""
+        before, after = (sum(energies) for energies in zip(*self._recent, strict=True))
+        if before < len(self._recent) * BLOCK * AUDIBLE**2:
+            return None
+        return 10 * math.log10(before / max(after, 1.0))
+
+    def _judge(self, reduction: float) -> None:
+        good, poor = reduction > GOOD, reduction < POOR
+        if good and not self._moved:
+            self._shut = 0
+        if poor and self._suspect is None:
+            self._wait = min(self._wait, LOOK_WHEN_POOR - 1)
+        if self._wait or self._moved or not (good or poor):
+            return
+        self._wait = LOOK_WHEN_GOOD if good else LOOK_WHEN_POOR
+        found = self._matcher.look(self._reference)
+        if found is not None and self._reference.base is not None:
+            self._compare(self._reference.base - found, good=good)
+
+    def _compare(self, way: int, *, good: bool) -> None:
+        """`way`: samples from a sample's place in the reference to its echo, now."""
+        apart = 0 if self._learned is None else self._learned - way
+        if self._suspect is not None and abs(apart - self._suspect) <= SAME:
+            self._reference.shift(apart)
+            self._shut = self._moved = max(0, way) // BLOCK + DOUBT
+            self._suspect = None
+        elif good:
+            self._learned, self._suspect = way, None
+        elif abs(apart) > APART:
+            self._suspect, self._shut, self._wait = apart, DOUBT, DOUBT // 2
+        else:
+            self._suspect = None
