@@ -12,7 +12,8 @@ import pytest
 
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("aiortc", "aioice", "av", "numpy", "sounddevice", "httpx", "keyring", "onnxruntime", "starlette", "uvicorn")
+SERVERS = ("starlette", "uvicorn", "websockets")
+HEAVY = ("aiortc", "aioice", "av", "numpy", "sounddevice", "httpx", "keyring", "onnxruntime", *SERVERS)
 COMMANDS = sorted(
     path.stem
     for path in (ROOT / "rtcli" / "commands").glob("*.py")
@@ -26,13 +27,14 @@ OWNERS = {
     "sounddevice": "rtcli/audio/portaudio",
     "keyring": "rtcli/keys",
     "prompt_toolkit": "rtcli/terminal/prompt",
-    "starlette": "rtcli/sandbox/app",
+    "starlette": "rtcli/sandbox/",
     "uvicorn": "rtcli/sandbox/serving",
     "onnxruntime": "rtcli/sandbox/engine/",
     "moonshine_voice": "rtcli/sandbox/engine/",
     "hibari": "rtcli/sandbox/engine/",
     "tomlkit": "rtcli/commands/config",
     "pywebrtc_audio": "rtcli/audio/echo",
+    "websockets": "rtcli/transport/sideband",
 }
 
 
@@ -76,7 +78,7 @@ def test_a_call_does_load_what_it_needs() -> None:
     ("argv", "light"),
     [
         (("token",), ("aiortc", "aioice", "av", "numpy", "sounddevice")),
-        (("send", "hi"), ("numpy", "sounddevice", "onnxruntime", "starlette", "uvicorn")),
+        (("send", "hi"), ("numpy", "sounddevice", "onnxruntime", *SERVERS)),
         (("send", "--dry-run", "hi"), HEAVY),
         (("send", "--check", "hi"), HEAVY),
     ],

@@ -141,6 +141,23 @@ def hangup_request(endpoint: Endpoint, key: Secret | None, call_id: str) -> Http
     return HttpRequest(method, join(endpoint.base_url, path), headers)
 
 
+def sideband_request(endpoint: Endpoint, key: Secret | None, call_id: str) -> HttpRequest:
+    """Join a call by its id: the handshake of a WebSocket, its URL written as that of HTTP.
+
+    Raises UsageError when this can not be a call's id.
+    """
+    headers = _headers(_key_header(endpoint.dialect, key), _identity(endpoint, key), endpoint.headers)
+    url = join(endpoint.base_url, "/realtime", {"call_id": checked_call_id(call_id)})
+    return HttpRequest("GET", url, headers)
+
+
+def checked_call_id(text: str) -> str:
+    """Raises UsageError for what could mean another address."""
+    if len(text) > 200 or not text.isascii() or not _is_word(text):
+        raise UsageError(f"not the id of a call: {text[:80]!r}")
+    return text
+
+
 def server_token_request(server: str, headers: Mapping[str, HeaderValue] = _NONE) -> HttpRequest:
     """Ask an app server for a key: `GET SERVER/token`."""
     return HttpRequest("GET", join(server, "/token"), _headers({"Accept": "application/json"}, headers), step="token")

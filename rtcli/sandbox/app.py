@@ -14,14 +14,16 @@ from starlette.datastructures import Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from rtcli.sandbox.origins import is_loopback_host, is_loopback_origin
 from rtcli.sandbox.refusal import Refusal
 from rtcli.sandbox.service import Service
+from rtcli.sandbox.sideband import Sideband
 
 
 _log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ _MOST_BYTES = 1 << 20
 _BODY_LIMIT = 10.0
 """Seconds for a body to arrive."""
 _RETRY_AFTER = "1"
+_MISSING = "missing_required_parameter"
 
 
 def create_app(service: Service) -> Starlette:
@@ -40,6 +43,7 @@ def create_app(service: Service) -> Starlette:
             Route("/v1/realtime/client_secrets", endpoints.client_secrets, methods=["POST"]),
             Route("/v1/realtime/calls", endpoints.calls, methods=["POST"]),
             Route("/v1/realtime/calls/{call_id}/hangup", endpoints.hangup, methods=["POST"]),
+            WebSocketRoute("/v1/realtime", endpoints.sideband),
         ],
         middleware=[Middleware(_LoopbackOnly)],
         exception_handlers={
@@ -79,11 +83,26 @@ class _Endpoints:
         await self._service.hang_up(request.path_params["call_id"])
         return Response(status_code=200)
 
-    def _authorise(self, request: Request) -> str:
+    async def sideband(self, websocket: WebSocket) -> None:
+        try:
+            self._authorise(websocket)
+            await Sideband(websocket).serve(self._service.find(_call_id(websocket)))
+        except Refusal as no:
+            await websocket.send_denial_response(_error(no))
+
+    def _authorise(self, request: HTTPConnection) -> str:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""
         self._service.check_key(key)
         return key
+
+
+def _call_id(websocket: WebSocket) -> str:
+    """Raises Refusal. A WebSocket of its own, without a call, is not offered here."""
+    call_id = websocket.query_params.get("call_id")
+    if call_id is None:
+        raise Refusal("Missing required parameter: 'call_id'.", code=_MISSING, param="call_id")
+    return call_id
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -134,7 +153,7 @@ async def _offer(request: Request) -> tuple[str, dict[str, Any] | None]:
         case "multipart/form-data":
             parts = await _parts(request.headers, await _body(request))
             if "sdp" not in parts:
-                raise Refusal("Missing required parameter: 'sdp'.", code="missing_required_parameter", param="sdp")
+                raise Refusal("Missing required parameter: 'sdp'.", code=_MISSING, param="sdp")
             return parts["sdp"], _json_object(parts["session"]) if "session" in parts else None
         case _:
             raise _unsupported(request, "'application/sdp' and 'multipart/form-data'")
@@ -206,11 +225,15 @@ class _LoopbackOnly:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        answer = self._answer(headers, origin, scope["method"]) or self._app
+        if scope["type"] == "websocket":
+            # Pages may open a WebSocket anywhere without asking first: the origin alone tells who they are.
+            denied = self._answer(headers, origin, "GET")
+            if denied is not None:
+                return await WebSocket(scope, receive, send).send_denial_response(denied)
+            return await self._app(scope, receive, send)
+        answer = self._answer(headers, origin, scope.get("method", "")) or self._app
         return await answer(scope, receive, _marking(send, origin))
 
     @staticmethod

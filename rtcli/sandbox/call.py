@@ -40,6 +40,7 @@ from rtcli.sandbox.effects import (
 )
 from rtcli.sandbox.engine.base import Engine, VoiceDetector
 from rtcli.sandbox.media import FRAME, Ear, Mouth, Playout
+from rtcli.sandbox.refusal import Refusal
 from rtcli.sandbox.session import Session
 from rtcli.sandbox.sound import BYTES_PER_MS, InputBuffer, OutputBuffer
 from rtcli.transport.base import (
@@ -74,6 +75,16 @@ class MakePeer(Protocol):
     def __call__(self, source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer: ...
 
 
+class Listener(Protocol):
+    """A further connection to the call."""
+
+    def hear(self, text: str) -> None:
+        """One event. Must not wait."""
+
+    def ended(self, code: int, reason: str) -> None:
+        """The call is over; a close code of WebSocket (RFC 6455) and a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a call is made of."""
@@ -96,6 +107,8 @@ class Limits:
     """Seconds a session lasts."""
     unsent_ms: int = 60_000
     """Sound made ahead of its sending."""
+    listeners: int = 8
+    """Further connections to one call."""
 
 
 class Call:
@@ -134,6 +147,8 @@ class Call:
         self._timer: asyncio.TimerHandle | None = None
         self._open = False
         self._sends = 0
+        self._listeners: list[Listener] = []
+        self._end = (1000, "The call has ended.")
         self._closing: asyncio.Task[None] | None = None
 
     # --- beginning and end --------------------------------------------------------------------------------------------
@@ -167,6 +182,8 @@ class Call:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for listener in self._listeners:
+            listener.ended(*self._end)
         try:
             await self._peer.close()
         finally:
@@ -183,7 +200,9 @@ class Call:
         _ = self._spawn(self._listen(), "listening")
 
     def _expire(self) -> None:
-        self._do(self._dialogue.expired(f"{self._limits.session / 60:g} minutes", self._clock()))
+        limit = f"{self._limits.session / 60:g} minutes"
+        self._do(self._dialogue.expired(limit, self._clock()))
+        self._end = (1001, f"Your session hit the maximum duration of {limit}.")
         self.end()
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
@@ -213,8 +232,15 @@ class Call:
                 self.end()
 
     def _send(self, event: Mapping[str, Any]) -> None:
+        text = json.dumps(event, separators=(",", ":"))
+        for listener in self._listeners:
+            listener.hear(text)
+        if self._open:
+            self._send_to_client(event, text)
+
+    def _send_to_client(self, event: Mapping[str, Any], text: str) -> None:
         try:
-            self._peer.send(json.dumps(event, separators=(",", ":")))
+            self._peer.send(text)
         except EventTooLarge as error:
             _log.warning("%s: %s can not be sent: %s", self.id, event["type"], error)
         except CallLost:
@@ -223,6 +249,27 @@ class Call:
         if self._sends % _SENDS_BETWEEN_LOOKS == 0 and self._peer.buffered > _MOST_UNSENT:
             _log.warning("%s: the client takes no events", self.id)
             self.end()
+
+    # --- further connections ------------------------------------------------------------------------------------------
+
+    def join(self, listener: Listener) -> None:
+        """Tell the session, then every event from now on. Raises Refusal."""
+        if self._closing is not None:
+            raise Refusal(f"No call with id '{self.id}'.", code="call_not_found", status=404)
+        if len(self._listeners) >= self._limits.listeners:
+            raise Refusal("Too many connections to this call.", code="slow_down", status=429)
+        listener.hear(json.dumps(self._dialogue.greeting(), separators=(",", ":")))
+        self._listeners.append(listener)
+
+    def leave(self, listener: Listener) -> None:
+        """Safe to repeat."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def take(self, data: str | bytes) -> None:
+        """A message of a further connection: it counts like one of the client."""
+        if self._closing is None:
+            self._do(self._dialogue.receive(data, self._clock()))
 
     # --- effects ------------------------------------------------------------------------------------------------------
 

@@ -125,6 +125,10 @@ class Dialogue:
         self._listen(None)
         return self._taken()
 
+    def greeting(self) -> dict[str, Any]:
+        """What a further connection to the session hears first, and nobody else."""
+        return {"type": "session.created", "event_id": self._new_id("event"), "session": self.session.view()}
+
     def expired(self, limit: str, now: float) -> list[Effect]:
         """The session reached its limit, "60 minutes"; the call ends it."""
         self._now = now

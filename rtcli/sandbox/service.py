@@ -122,10 +122,14 @@ class Service:
 
     async def hang_up(self, call_id: str) -> None:
         """End a call. Raises Refusal (404)."""
+        await self.find(call_id).close()
+
+    def find(self, call_id: str) -> Call:
+        """A call that is open or opening. Raises Refusal (404)."""
         call = self._calls.get(call_id)
         if call is None:
             raise Refusal(f"No call with id '{call_id[:64]}'.", code="call_not_found", status=404)
-        await call.close()
+        return call
 
     @property
     def calls(self) -> int:

@@ -18,6 +18,8 @@ from rtcli.sandbox.service import Service
 
 _HOST = "127.0.0.1"
 _MOST_CONNECTIONS = 256
+_MOST_MESSAGE = 1 << 20
+"""Bytes of an event that comes over a sideband."""
 _STOP_LIMIT = 1.0
 """Seconds for the calls to end."""
 
@@ -82,7 +84,9 @@ class SandboxServer:
             uvicorn.Config(
                 create_app(service),
                 http="h11",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=_MOST_MESSAGE,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

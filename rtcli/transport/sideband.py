@@ -1,0 +1,252 @@
+"""The sideband of a call that somebody else opened: its events over a WebSocket. The only file that knows websockets.
+
+To a call this is a peer like any other, whose data channel is the WebSocket and which carries no sound; the offer and
+the answer that a WebRTC peer needs are empty here. Redirects are refused, because the key goes along with the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    ProxyError,
+    WebSocketException,
+)
+from websockets.http11 import Response
+
+from rtcli.errors import CallLost, ConnectError, EventTooLarge, RtcliError, ServiceError, UsageError
+from rtcli.protocol import hosts
+from rtcli.protocol.refusal import one_line
+from rtcli.protocol.rest import HttpAnswer, HttpRequest, parse_error
+from rtcli.protocol.secret import Secret
+from rtcli.transport.base import Deliver, Down, Message, Opened, PeerStats
+
+
+LARGEST_IN = 16 << 20
+"""Bytes of an event from the other side; a retrieved item holds its sound."""
+LARGEST_OUT = 15 << 20
+"""Bytes of an event to it: the service's documented limit for one piece of sound, its largest event."""
+_FLUSH = 1.0
+"""Seconds for the last events to go out at the end."""
+_GOODBYE = 0.5
+"""Seconds for the other side to close too."""
+_NORMAL, _GOING_AWAY = 1000, 1001
+_TOO_BIG = 1009
+
+_wire = logging.getLogger("rtcli.sideband.wire")
+_wire.setLevel(logging.WARNING)  # at DEBUG websockets writes down every header, and the key is in one
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """Seconds."""
+
+    interval: float = 10.0
+    """Between two pings."""
+    limit: float = 10.0
+    """For a pong to come."""
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class SidebandPeer:
+    """Implements `transport.base.Peer`. Made for one call."""
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        deliver: Deliver,
+        *,
+        proxy: Secret | None = None,
+        ca_bundle: str | None = None,
+        keepalive: Keepalive | None = None,
+    ) -> None:
+        """`request`: its URL is that of HTTP (`https://…/v1/realtime?call_id=…`), its headers hold the key.
+
+        `proxy`: a URL; without it the environment's proxies are used. Neither is ever used for loopback.
+        """
+        self._request = request
+        self._deliver = deliver
+        self._proxy = proxy
+        self._ca_bundle = ca_bundle
+        self._keepalive = keepalive or Keepalive()
+        self._connection: ClientConnection | None = None
+        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._unsent = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._down = self._closing = False
+
+    async def offer(self) -> str:
+        return ""
+
+    async def answer(self, offer: str) -> str:
+        raise ValueError(f"nobody calls a sideband connection: {offer[:20]!r}")
+
+    async def accept(self, answer: str, *, limit: float) -> None:
+        """Connect. Raises AuthError, ServiceError (no such call), ConnectError or UsageError."""
+        del answer
+        if self._request.secrets and not hosts.key_may_travel(self._request.url):
+            raise UsageError(f"a key does not travel to {self._place} over plain http")
+        try:
+            self._connection = await self._connect(limit)
+        except InvalidStatus as error:
+            raise _refused(error.response, self._request.secrets) from None
+        except (WebSocketException, OSError, ValueError, EOFError, ImportError) as error:
+            # `from None`: websockets' exceptions hold requests and proxies, and with them secrets.
+            raise self._failure(error, limit) from None
+        self._deliver(Opened(LARGEST_OUT))
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+
+    def send(self, text: str) -> None:
+        size = len(text.encode())
+        if self._connection is None or self._down or self._closing:
+            raise CallLost("the connection is closed")
+        if size > LARGEST_OUT:
+            raise EventTooLarge(size, LARGEST_OUT)
+        self._unsent += size
+        self._outgoing.put_nowait(text)
+
+    @property
+    def buffered(self) -> int:
+        return self._unsent
+
+    async def stats(self) -> PeerStats:
+        latency = self._connection.latency if self._connection else 0.0
+        return PeerStats(latency or None, 0, 0, 0, None, self._unsent)
+
+    async def close(self) -> None:
+        """Say goodbye to the connection; the call it listened to goes on."""
+        if self._closing or self._connection is None:
+            return
+        self._closing = True
+        if self._unsent and not self._down:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._outgoing.join(), _FLUSH)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connection.close()
+
+    # ---- inside ----
+
+    async def _connect(self, limit: float) -> ClientConnection:
+        headers = {name: v.reveal() if isinstance(v, Secret) else v for name, v in self._request.headers.items()}
+        parts = urlsplit(self._request.url)
+        secure = parts.scheme == "https"
+        url = urlunsplit(parts._replace(scheme="wss" if secure else "ws"))
+        proxy: str | bool | None = self._proxy.reveal() if self._proxy else True
+        if hosts.is_loopback(parts.hostname or ""):
+            proxy = None
+        return await _Connect(
+            url,
+            additional_headers=headers,
+            user_agent_header=None if "user-agent" in {name.lower() for name in headers} else "rtcli",
+            ssl=self._trust() if secure else None,
+            proxy=proxy if isinstance(proxy, str) else True if proxy else None,
+            compression=None,  # what is not compressed can not expand
+            open_timeout=limit,
+            ping_interval=self._keepalive.interval,
+            ping_timeout=self._keepalive.limit,
+            close_timeout=_GOODBYE,
+            max_size=LARGEST_IN,
+            logger=_wire,
+        )
+
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self._ca_bundle)
+        except OSError as error:
+            raise UsageError(f"the CA bundle {self._ca_bundle} can not be read: {error.strerror or error}") from None
+
+    async def _read(self) -> None:
+        assert self._connection is not None
+        try:
+            while True:
+                self._deliver(Message(await self._connection.recv()))
+                await asyncio.sleep(0)  # whoever works the messages off gets its turn before the next one
+        except ConnectionClosed as closed:
+            self._tell_down(*self._end(closed))
+        except Exception as error:  # noqa: BLE001 - whatever websockets makes of what it was sent ends this call alone
+            self._tell_down(f"the connection broke: {type(error).__name__}", False)
+
+    async def _write(self) -> None:
+        assert self._connection is not None
+        while True:
+            text = await self._outgoing.get()
+            with suppress(ConnectionClosed):  # the reader tells
+                await self._connection.send(text)
+            self._unsent -= len(text.encode())
+            self._outgoing.task_done()
+
+    def _end(self, closed: ConnectionClosed) -> tuple[str, bool]:
+        """Why, and whether the other side said goodbye; the close frame that came first says it."""
+        ours = closed.sent if closed.sent and not closed.rcvd_then_sent else None
+        if ours and ours.code == _TOO_BIG:
+            return f"the other side sent an event of more than {LARGEST_IN} bytes", False
+        if ours and ours.reason == "keepalive ping timeout":
+            return f"nothing came back for {self._keepalive.limit:g} s", False
+        if ours:
+            return f"the other side does not speak WebSocket: {one_line(ours.reason, 100)}", False
+        if closed.rcvd is None:
+            return "the connection broke off", False
+        said = one_line(closed.rcvd.reason, 200)
+        if closed.rcvd.code in {_NORMAL, _GOING_AWAY}:
+            return said or "the other side closed the connection", True
+        return f"the other side closed the connection: {closed.rcvd.code} {said}".rstrip(), False
+
+    def _tell_down(self, reason: str, orderly: bool) -> None:  # noqa: FBT001 - a pair as `_end` gives it
+        if not self._down and not self._closing:
+            self._down = True
+            self._deliver(Down(reason, orderly))
+
+    @property
+    def _place(self) -> str:
+        parts = urlsplit(self._request.url)
+        return one_line(f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname), 100)
+
+    def _failure(self, error: Exception, limit: float) -> RtcliError:
+        """No text of the error where it may quote a header or a proxy's password."""
+        match error:
+            case TimeoutError():
+                fact = f"no WebSocket with {self._place} within {limit:g} s"
+            case InvalidProxy():
+                return UsageError("the proxy's URL can not be used")
+            case ProxyError():
+                fact = f"the proxy did not connect to {self._place}"
+            case ImportError():
+                return UsageError("a SOCKS proxy is named, and the package python-socks is not installed")
+            case socket.gaierror():
+                fact = f"the name of {self._place} can not be resolved"
+            case ConnectionRefusedError():
+                fact = f"{self._place} refuses connections"
+            case ssl.SSLCertVerificationError():
+                fact = f"the certificate of {self._place} is not trusted: {one_line(error.verify_message, 100)}"
+            case ssl.SSLError():
+                fact = f"no TLS with {self._place}: {one_line(error.reason or 'broken off', 100)}"
+            case InvalidHandshake():
+                fact = f"{self._place} does not speak WebSocket"
+            case _:
+                fact = f"no connection to {self._place} ({type(error).__name__})"
+        return ConnectError("call", fact)
+
+
+def _refused(response: Response, secrets: tuple[Secret, ...]) -> RtcliError:
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}
+    answer = HttpAnswer(response.status_code, headers, bytes(response.body or b""), secrets)
+    if 300 <= response.status_code < 400:
+        return ServiceError(f"{response.status_code}: leads to another address, which a key does not follow")
+    return parse_error(answer)
