@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Literal
 
-from rtcli.call import Call
+from rtcli.commands.running import Held
 from rtcli.errors import UsageError
 from rtcli.protocol.intents import Fail, HangUp, InputEnded, Intent, Mistyped, PlayMicrophone
 
@@ -55,7 +55,7 @@ class Lines:
         """By a person, who may mistype: a bad line ends nothing."""
         self._came = False
 
-    def start(self, call: Call) -> None:
+    def start(self, call: Held) -> None:
         self._call = call
         threading.Thread(target=self._run, name="stdin", daemon=True).start()
         if self._asks_sample:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from rtcli.protocol.updates import EventIn, EventOut, Growing, Update, Vitals
+from rtcli.protocol.updates import EventIn, EventOut, Growing, Relayed, Update, Vitals
 
 
 FOLD_ABOVE = 512
@@ -64,4 +64,4 @@ class UpdateLane:
 
 
 def _size(update: Update) -> int:
-    return len(update.raw) if isinstance(update, (EventIn, EventOut)) else 64
+    return len(update.raw) if isinstance(update, (EventIn, EventOut, Relayed)) else 64

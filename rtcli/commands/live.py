@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rtcli import wiring
-from rtcli.call import Call
 from rtcli.commands.devices import line_of
 from rtcli.commands.outgoing import LIMIT_UNSAID, image_bytes
+from rtcli.commands.running import Held
 from rtcli.commands.slash import COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
 from rtcli.errors import RtcliError, UsageError
 from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mistyped, Mute, Say, SetVolume, Talk
@@ -28,7 +28,7 @@ class LiveScreen:
     """A screen and its call: face and source in one."""
 
     def __init__(self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool) -> None:
-        self._call: Call | None = None
+        self._call: Held | None = None
         self._ptt = ptt
         self.screen = Screen(
             Keys(
@@ -47,7 +47,7 @@ class LiveScreen:
             quiet=quiet,
         )
 
-    def start(self, call: Call) -> None:
+    def start(self, call: Held) -> None:
         """On the loop, in the main thread."""
         self._call = call
         self.screen.start()

@@ -12,11 +12,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
-from rtcli.call import TICK, Call
 from rtcli.commands.lanes import PATIENCE, UpdateLane
 from rtcli.errors import NetworkError
 from rtcli.protocol.intents import Fail, HangUp, Intent
@@ -27,6 +26,8 @@ from rtcli.terminal.faces import Face, NoFace
 
 _log = logging.getLogger(__name__)
 
+TICK = 0.1
+"""Seconds between two looks at the clock."""
 SWITCH = 0.0005
 """Seconds another thread may keep the interpreter while the loop wants it, which is after each packet's system calls.
 With the default (5 ms) a face that printed a backlog of 5000 events held packets up for 150 ms, with this for 20 to 45.
@@ -37,10 +38,25 @@ FACE_GRACE = 5.0
 """Seconds a face has at the end for what waits to be shown; a terminal that is gone never takes it."""
 
 
+class Held(Protocol):
+    """A call of our own (`rtcli.call.Call`), or one that we joined (`rtcli.joined.JoinedCall`)."""
+
+    event_limit: int | None
+    """Bytes of an event that the other side takes, when it says so; known once the call is up."""
+    room: threading.Event
+    """Set while the call takes more intents: a pipe that is ahead of the answers waits for it."""
+
+    def post(self, intent: Intent) -> None:
+        """Hand over an intent, from any thread."""
+
+    def run(self) -> AsyncIterator[Update]:
+        """Updates as they come, `Closed` as the last one."""
+
+
 class Source(Protocol):
     """Turns what the user types or pipes into intents, in a thread of its own."""
 
-    def start(self, call: Call) -> None: ...
+    def start(self, call: Held) -> None: ...
 
 
 class Watcher(Protocol):
@@ -52,7 +68,7 @@ class Watcher(Protocol):
         """Time has passed; due about ten times a second, from before there is a call."""
 
 
-Opening = Callable[[Callable[[Update], None]], AbstractAsyncContextManager[Call]]
+Opening = Callable[[Callable[[Update], None]], AbstractAsyncContextManager[Held]]
 """Makes a call and everything behind it, on the loop; takes where to tell what is worth telling before it begins."""
 
 
@@ -74,7 +90,7 @@ class _Holding:
         self._watcher = watcher
         self._first_interrupt = first_interrupt
         self._lane = UpdateLane()
-        self._call: Call | None = None
+        self._call: Held | None = None
         self._early: list[Intent] = []
         """Came before there was a call."""
         self._status = BUG

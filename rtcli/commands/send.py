@@ -25,8 +25,8 @@ from rtcli.settings import Settings
 
 
 if TYPE_CHECKING:
-    from rtcli.call import Call
     from rtcli.commands.outgoing import Outgoing
+    from rtcli.commands.running import Held
     from rtcli.protocol.errand import Errand
     from rtcli.protocol.intents import SendEvent
     from rtcli.protocol.updates import Update
@@ -265,7 +265,7 @@ def _hold(request: _Request) -> int:
 
 
 @asynccontextmanager
-async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Call]:
+async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
     """The call and everything behind it. No audio device is touched."""
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.updates import Notice
@@ -295,10 +295,10 @@ class _Giving:
         self._request = request
         self._errand = errand
 
-    def start(self, call: Call) -> None:
+    def start(self, call: Held) -> None:
         threading.Thread(target=self._run, args=(call,), name="giving", daemon=True).start()
 
-    def _run(self, call: Call) -> None:
+    def _run(self, call: Held) -> None:
         from rtcli.protocol.intents import Fail, InputEnded, PlayMicrophone
 
         try:
@@ -312,7 +312,7 @@ class _Giving:
         if self._request.until in BY_ITSELF:
             call.post(InputEnded())
 
-    def _give(self, call: Call) -> int:
+    def _give(self, call: Held) -> int:
         """How many events that makes."""
         from rtcli.commands.outgoing import events_of
         from rtcli.protocol.intents import SendEvent

@@ -23,7 +23,7 @@ from rtcli.settings import Settings
 
 
 if TYPE_CHECKING:
-    from rtcli.call import Call
+    from rtcli.commands.running import Held
     from rtcli.protocol.updates import Update
     from rtcli.terminal.events import Filter
     from rtcli.terminal.faces import Face
@@ -145,7 +145,7 @@ def _hold(request: _Request) -> int:
 
 
 @asynccontextmanager
-async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Call]:
+async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
     """A call with silence for a microphone, whose sound nobody hears."""
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.updates import Notice

@@ -55,7 +55,7 @@ class Errand:
                 return self._end(Fail(update.error))
             case Ready():
                 self._ready = True
-            case EventOut() if self._ready:
+            case EventOut(foreign=False) if self._ready:
                 self._note_sent(update, now)
             case EventIn() if isinstance(update.event, ev.ServerEvent):
                 self._note_answer(update.event)

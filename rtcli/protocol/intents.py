@@ -73,6 +73,11 @@ class HangUp:
 
 
 @dataclass(frozen=True, slots=True)
+class EndCall:
+    """End a call that somebody else holds, for everybody; a guest's `HangUp` only leaves it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """A part of the call broke in a way that ends it."""
 
@@ -120,6 +125,7 @@ Intent = (
     | InputEnded
     | Talk
     | HangUp
+    | EndCall
     | Fail
     | Mute
     | Mistyped
@@ -161,4 +167,4 @@ class Finish:
     drain: bool = False
 
 
-Effect = OpenMicrophone | SilenceSpeaker | ResumeSpeaker | SetMuted | UseDevice | SetVolume | Finish
+Effect = OpenMicrophone | SilenceSpeaker | ResumeSpeaker | SetMuted | UseDevice | SetVolume | Finish | EndCall

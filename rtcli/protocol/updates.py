@@ -7,6 +7,7 @@ Times (`at`) are seconds on the monotonic clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from rtcli.errors import ServiceError
@@ -62,6 +63,21 @@ class EventOut:
     at: float
     type: str
     raw: str
+    foreign: bool = False
+    """Somebody else's, in a call that we only joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """An event of a call that another rtcli holds or has written down, as it stands there."""
+
+    name: str
+    """The call's name on this machine."""
+    direction: Literal["in", "out", "local"]
+    raw: str
+    """A JSON object on one line."""
+    wall: datetime | None = None
+    """When it happened; None: just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +212,7 @@ Update = (
     | Ready
     | EventIn
     | EventOut
+    | Relayed
     | Growing
     | Words
     | Activity

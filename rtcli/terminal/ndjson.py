@@ -36,6 +36,7 @@ from rtcli.protocol.updates import (
     EventOut,
     Ready,
     Refused,
+    Relayed,
     Spent,
     Stats,
     ToolWanted,
@@ -68,6 +69,8 @@ def documents(update: Update) -> list[Document]:
             return _received(update)
         case EventOut():
             return [Document("out", update.raw)]
+        case Relayed():
+            return [Document(update.direction, update.raw)]
         case _:
             own = _own(update)
             return [] if own is None else [Document("local", text_of(own))]

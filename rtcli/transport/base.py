@@ -1,4 +1,4 @@
-"""What the call knows of a WebRTC peer."""
+"""What a call knows of a WebRTC peer, and a guest of the call that somebody else holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.secret import Secret
 
 
@@ -78,9 +79,63 @@ class IceServer:
     password: Secret | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A client event went out in a call that somebody else holds: ours, theirs, or another guest's."""
+
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """One of rtcli's own events (`rtcli.…`) in a call that another rtcli holds, as JSON."""
+
+    data: str
+
+
 Signal = Opened | Message | Down
 Deliver = Callable[[Signal], None]
 """Takes a signal on the event loop; must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A call that was up before we came."""
+
+    name: str
+    """On this machine; its id where it has no name here."""
+    call_id: str | None
+    session: JsonObject
+    """As its holder last saw it; empty when nobody says."""
+
+
+class Channel(Protocol):
+    """A way into a call that somebody else holds. Made for one use.
+
+    What happens there is delivered on the event loop: `Message` (from the service), `Sent`, `Aside`, and `Down`, once
+    and last, when the call or the way to it ended.
+    """
+
+    keeps_line: bool
+    """Whoever holds the call lets a `response.create` wait while another response runs, and tells (`Sent`) when one of
+    ours went out. Else it goes out at once, and nobody tells what others send.
+    """
+
+    async def join(self, deliver: Callable[[Message | Sent | Aside | Down], None], *, limit: float) -> Joined:
+        """Raises ConnectError, UsageError, AuthError or ServiceError."""
+
+    def send(self, text: str) -> None:
+        """Queue one client event. Raises EventTooLarge, and CallLost when the way is closed."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of events queued."""
+
+    async def hang_up(self) -> None:
+        """End the call for everybody. Raises RtcliError."""
+
+    async def close(self) -> None:
+        """Leave; the call goes on. Safe to repeat; never takes longer than 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
