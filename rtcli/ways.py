@@ -8,7 +8,6 @@ Part of the composition root beside `wiring`: heavy libraries are reached only i
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rtcli import wiring
+from rtcli import services, wiring
 from rtcli.errors import AuthError, UsageError
 from rtcli.protocol.hosts import host_of
 from rtcli.sessions import NO_WISH, SessionWish, changes_for, session_for, speaks_of_session
@@ -57,7 +56,7 @@ async def way_in(
 ) -> AsyncIterator[WayIn]:
     """The way the settings ask for; what stands behind it is closed on leaving. Raises UsageError, AuthError."""
     ready_key = _one_way(settings, sandbox=sandbox, ready_key=ready_key)
-    http = wiring.http_client(settings)
+    http = services.http_client(settings)
     try:
         if sandbox:
             async with _sandbox_way(settings, http, wish) as way:
@@ -163,9 +162,9 @@ def _server_way(settings: Settings, http: Http, server: str, wish: SessionWish) 
     from rtcli.keys import refuse_plain_http
     from rtcli.transport.signalling import ServerSession, ServerToken
 
-    headers, update = _headers(settings), changes_for(settings, wish)
+    headers, update = services.own_headers(settings), changes_for(settings, wish)
     if settings.server_mode != "token":
-        dialect = endpoint(settings).dialect
+        dialect = services.endpoint(settings).dialect
         return WayIn(ServerSession(http, server, headers), server, host_of(server), dialect, update)
     there = _minting(settings)
     for url in (server, settings.base_url):
@@ -179,12 +178,12 @@ async def _service_way(settings: Settings, http: Http, wish: SessionWish) -> Way
     from rtcli.transport.signalling import Direct, EphemeralKey
 
     session = session_for(settings, wish)
-    there = endpoint(settings)
+    there = services.endpoint(settings)
     if not there.dialect.mints:
         return await _keyless_way(settings, http, there, session)
     if not settings.direct:
         refuse_plain_http(settings.base_url)
-    there, key = await _with_key(settings)
+    there, key = await services.with_key(settings, has_terminal=wiring.stdin_is_terminal())
     signalling = (Direct if settings.direct else EphemeralKey)(http, there, key, session)
     model = session.get("model", settings.model)
     described = f"{host_of(settings.base_url)}, {model}"
@@ -200,7 +199,7 @@ async def _keyless_way(settings: Settings, http: Http, there: Endpoint, session:
     model = session.get("model", settings.model) if there.dialect.names_model else None
     described = ", ".join(filter(None, (host_of(settings.base_url), model)))
     said = {name: value for name, value in session.items() if name != "model"}
-    there, key = await _with_key(settings)
+    there, key = await services.with_key(settings, has_terminal=wiring.stdin_is_terminal())
     update = said if said.keys() - {"type"} else None
     return WayIn(ReadyKey(http, there, key, model), settings.base_url, described, there.dialect, update)
 
@@ -224,64 +223,25 @@ async def mint(settings: Settings, wish: SessionWish = NO_WISH, *, expires_after
     from rtcli.protocol import rest
 
     refuse_plain_http(settings.server or settings.base_url)
-    async with wiring.http_client(settings) as http:
+    async with services.http_client(settings) as http:
         if settings.server:
             if expires_after is not None or speaks_of_session(settings, wish):
                 raise UsageError(f"{host_of(settings.server)} decides what its keys are for and how long they live")
-            request = rest.server_token_request(settings.server, _headers(settings))
+            request = rest.server_token_request(settings.server, services.own_headers(settings))
         else:
             _minting(settings)
             session = session_for(settings, wish)
-            there, key = await _with_key(settings)
+            there, key = await services.with_key(settings, has_terminal=wiring.stdin_is_terminal())
             request = rest.client_secret_request(there, key, session, expires_after=expires_after)
         return rest.parse_client_secret(await http.ask(request))
 
 
 def _minting(settings: Settings) -> Endpoint:
     """The service, if it has ephemeral keys. Raises UsageError."""
-    there = endpoint(settings)
+    there = services.endpoint(settings)
     if not there.dialect.mints:
         raise UsageError(f"a service of the dialect {there.dialect.name} mints no keys")
     return there
-
-
-async def _with_key(settings: Settings) -> tuple[Endpoint, Secret | None]:
-    """The service and the API key for it. Raises AuthError, UsageError."""
-    from rtcli.keys import PLACEHOLDER, key_for
-
-    there = endpoint(settings)
-    found = await asyncio.to_thread(
-        key_for,
-        settings.base_url,
-        settings.dialect,
-        environ=os.environ,
-        profile=settings.profile,
-        has_terminal=wiring.stdin_is_terminal(),
-    )
-    if found is None or found.secret == PLACEHOLDER:
-        there = replace(there, organization=None, project=None)  # they go along with a standard key
-    return there, found.secret if found else None
-
-
-def endpoint(settings: Settings) -> Endpoint:
-    """The service, and what goes along with every request to it."""
-    from rtcli.protocol.dialects import DIALECTS
-    from rtcli.protocol.rest import Endpoint
-
-    hashed = settings.safety_id_hash
-    return Endpoint(
-        settings.base_url,
-        DIALECTS[settings.dialect],
-        headers=_headers(settings),
-        organization=os.environ.get("OPENAI_ORG_ID") or None,
-        project=os.environ.get("OPENAI_PROJECT_ID") or None,
-        safety_id=hashlib.sha256(hashed.encode()).hexdigest() if hashed else settings.safety_id,
-    )
-
-
-def _headers(settings: Settings) -> dict[str, str | Secret]:
-    """The user's own. Any of them may be a credential, so none goes where a key would not."""
-    return {name: value.reveal(os.environ) for name, value in settings.headers.items()}
 
 
 def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from rtcli.sandbox.serving import SandboxServer
     from rtcli.setting_kinds import IceServer as IceSetting
     from rtcli.transport.base import AudioSink, AudioSource, Deliver, IceServer, Peer
-    from rtcli.transport.http import Http
 
 
 # ---- the program itself ----
@@ -73,14 +72,6 @@ def stdin_is_terminal() -> bool:
 
 
 # ---- the way to the other side ----
-
-
-def http_client(settings: Settings) -> Http:
-    from rtcli.transport.http import Http, Limits
-
-    proxy = settings.proxy.reveal(os.environ) if settings.proxy else None
-    bundle = str(settings.ca_bundle) if settings.ca_bundle else None
-    return Http(proxy=proxy, ca_bundle=bundle, limits=Limits(connect=settings.connect_timeout))
 
 
 def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Settings) -> Parts:

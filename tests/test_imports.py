@@ -20,15 +20,15 @@ COMMANDS = sorted(
     if f"import {path.stem}" in (ROOT / "rtcli" / "cli.py").read_text(encoding="utf-8")
     or f"commands.{path.stem} " in (ROOT / "rtcli" / "cli.py").read_text(encoding="utf-8")
 )
-OWNERS = {
+OWNERS: dict[str, str | tuple[str, ...]] = {
     "aiortc": "rtcli/transport/webrtc",
     "aioice": "rtcli/transport/webrtc",
     "httpx": "rtcli/transport/http",
     "sounddevice": "rtcli/audio/portaudio",
     "keyring": "rtcli/keys",
     "prompt_toolkit": "rtcli/terminal/prompt",
-    "starlette": "rtcli/sandbox/",
-    "uvicorn": "rtcli/sandbox/serving",
+    "starlette": ("rtcli/asgi/", "rtcli/sandbox/", "rtcli/server/"),
+    "uvicorn": "rtcli/asgi/serving",
     "onnxruntime": "rtcli/sandbox/engine/",
     "moonshine_voice": "rtcli/sandbox/engine/",
     "hibari": "rtcli/sandbox/engine/",

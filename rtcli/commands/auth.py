@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from rtcli import keys, wiring
+from rtcli import keys, services, wiring
 from rtcli.commands.options import General, grouped
 from rtcli.errors import AuthError, ServiceError, UsageError
 from rtcli.keys import KeyringTrouble
@@ -191,7 +191,7 @@ def _answer(request: HttpRequest, settings: Settings) -> HttpAnswer:
     import asyncio
 
     async def ask() -> HttpAnswer:
-        async with wiring.http_client(settings) as http:
+        async with services.http_client(settings) as http:
             return await http.ask(request)
 
     return asyncio.run(ask())

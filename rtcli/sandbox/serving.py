@@ -1,110 +1,26 @@
-"""The sandbox's HTTP server in a thread with an event loop of its own, so that its work never holds up the client's."""
+"""The sandbox's HTTP server."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import sys
-import threading
 from collections.abc import Callable
 
-import uvicorn
-
-from rtcli.errors import UsageError
+from rtcli.asgi.serving import Served, ThreadedServer
 from rtcli.sandbox.app import create_app
 from rtcli.sandbox.service import Service
 
 
-_HOST = "127.0.0.1"
-_MOST_CONNECTIONS = 256
-_MOST_MESSAGE = 1 << 20
-"""Bytes of an event that comes over a sideband."""
-_STOP_LIMIT = 1.0
-"""Seconds for the calls to end."""
-
-
-class SandboxServer:
+class SandboxServer(ThreadedServer):
     """`start` once, `stop` once; both are called from outside the thread."""
 
     def __init__(self, make_service: Callable[[], Service], *, port: int = 0) -> None:
         """`make_service` is called in the server's thread, on its loop. `port` 0 takes a free one."""
-        self._make_service = make_service
-        self._port = port
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
+
+        def make() -> Served:
+            service = make_service()
+            return Served(create_app(service), service.stop)
+
+        super().__init__(make, name="sandbox", port=port, websockets=True)
 
     def start(self) -> str:
         """Serve; the base URL, when it takes connections. Raises UsageError when the port is taken."""
-        bound = self._bind()
-        self._thread = threading.Thread(target=self._run, args=(bound,), name="sandbox", daemon=True)
-        self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
-        return f"http://{_HOST}:{bound.getsockname()[1]}/v1"
-
-    def stop(self) -> None:
-        """End every call and the server; takes at most 2 s."""
-        if self._thread is None or self._loop is None or self._stopping is None:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is closed: it ended by itself
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(2.0)
-
-    def _bind(self) -> socket.socket:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if sys.platform != "win32":  # there it would let two servers share the port
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((_HOST, self._port))
-            bound.listen()
-        except (OSError, OverflowError) as error:
-            bound.close()
-            raise UsageError(f"port {self._port} on {_HOST} can not be used: {error}") from error
-        return bound
-
-    def _run(self, bound: socket.socket) -> None:
-        try:
-            asyncio.run(self._serve(bound))
-        except BaseException as error:  # noqa: BLE001 - told to the thread that called start
-            self._failure = error
-        finally:
-            bound.close()
-            self._ready.set()
-
-    async def _serve(self, bound: socket.socket) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        service = self._make_service()
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(service),
-                http="h11",
-                ws="websockets-sansio",
-                ws_max_size=_MOST_MESSAGE,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                limit_concurrency=_MOST_CONNECTIONS,
-                timeout_graceful_shutdown=1,
-            )
-        )
-        # The socket listens already, so a client that comes before uvicorn has begun waits for it and is served.
-        self._ready.set()
-        serving = asyncio.create_task(server.serve(sockets=[bound]))
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            server.should_exit = True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_LIMIT):
-                    await service.stop()
-            await serving
+        return f"{super().start()}/v1"

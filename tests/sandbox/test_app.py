@@ -10,12 +10,12 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from rtcli.asgi import bodies
+from rtcli.asgi.origins import is_loopback_host, is_loopback_origin
 from rtcli.audio.base import Encoder
-from rtcli.sandbox import app as app_module
 from rtcli.sandbox.app import create_app
 from rtcli.sandbox.call import Limits, Parts
 from rtcli.sandbox.engine.scripted import ScriptedEngine
-from rtcli.sandbox.origins import is_loopback_host, is_loopback_origin
 from rtcli.sandbox.service import Service
 from rtcli.transport.base import AudioSink, AudioSource, Deliver, Peer, PeerStats, RtpPacket
 
@@ -452,7 +452,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_whole() -> None:
 
 
 def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "_BODY_LIMIT", 0.05)
+    monkeypatch.setattr(bodies, "BODY_LIMIT", 0.05)
 
     async def stuck() -> AsyncIterator[bytes]:
         yield b"v=0"
