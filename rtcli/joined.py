@@ -37,8 +37,17 @@ _Inbound = Message | Sent | Aside | Down | Intent
 
 
 class JoinedCall:
-    def __init__(self, channel: Channel, *, connect_timeout: float = 10.0, answers_functions: bool = False) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        connect_timeout: float = 10.0,
+        answers_functions: bool = False,
+        ends_call: bool = False,
+    ) -> None:
+        """`ends_call`: when all is done the call is ended for everybody."""
         self._channel = channel
+        self._ends_call = ends_call
         self._limit = connect_timeout
         self._guest = Guest(
             f"rt_{secrets.token_hex(4)}_", keeps_line=channel.keeps_line, answers_functions=answers_functions
@@ -47,6 +56,7 @@ class JoinedCall:
         self._updates: list[Update] = []
         self._loop = asyncio.get_running_loop()
         self._finish: Finish | None = None
+        self._is_down = False
         self._name = ""
         self.event_limit: int | None = None
         self.room = threading.Event()
@@ -70,6 +80,8 @@ class JoinedCall:
                 await self._next()
             for update in self._taken():
                 yield update
+            if self._ends_call and not self._is_down:
+                await self._channel.hang_up()
         except RtcliError as caught:
             error = caught
         finally:
@@ -115,6 +127,7 @@ class JoinedCall:
             case Aside():
                 self._updates.append(Relayed(self._name, "local", inbound.data))
             case Down():
+                self._is_down = True
                 await self._follow(self._guest.went_down(inbound.reason, now))
             case _:
                 await self._follow(self._guest.handle(inbound, now))

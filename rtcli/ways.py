@@ -24,6 +24,7 @@ from rtcli.settings import Settings
 
 if TYPE_CHECKING:
     from rtcli.call import Call, Signalling
+    from rtcli.joined import JoinedCall
     from rtcli.keys import FoundKey
     from rtcli.protocol.codec import JsonObject
     from rtcli.protocol.conversation import Plan
@@ -254,3 +255,27 @@ def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:
         parts = replace(parts, peer=speaking_speaches(parts.peer))
     plan = replace(plan, update=way.update, filtered=way.dialect.only is not None)
     return Call(parts, plan, connect_timeout=settings.connect_timeout)
+
+
+@asynccontextmanager
+async def sideband_call(settings: Settings, call_id: str, *, ends_call: bool = False) -> AsyncIterator[JoinedCall]:
+    """A call that somebody else opened, joined by its id over the service's WebSocket. Raises UsageError, AuthError."""
+    from rtcli.joined import JoinedCall
+    from rtcli.keys import refuse_plain_http
+    from rtcli.protocol import rest
+
+    rest.checked_call_id(call_id)
+    refuse_plain_http(settings.base_url)
+    there, key = await services.with_key(settings, has_terminal=wiring.stdin_is_terminal())
+    async with services.http_client(settings) as http:
+
+        async def hang_up() -> None:
+            request = rest.hangup_request(there, key, call_id)
+            if request is None:
+                raise UsageError(f"a service of the dialect {there.dialect.name} ends no call by its id")
+            answer = await http.ask(request)
+            if not 200 <= answer.status < 300:
+                raise rest.parse_error(answer)
+
+        channel = wiring.sideband(rest.sideband_request(there, key, call_id), call_id, hang_up, settings)
+        yield JoinedCall(channel, connect_timeout=settings.connect_timeout, ends_call=ends_call)

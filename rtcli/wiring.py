@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from rtcli.audio.base import Device, Microphone, Speaker
     from rtcli.call import Parts, Signalling
     from rtcli.ends import Devices
+    from rtcli.protocol.rest import HttpRequest
     from rtcli.sandbox.engine.base import Engine
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
     from rtcli.setting_kinds import IceServer as IceSetting
     from rtcli.transport.base import AudioSink, AudioSource, Deliver, IceServer, Peer
+    from rtcli.transport.sideband import Sideband
 
 
 # ---- the program itself ----
@@ -106,6 +108,17 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
         figures=lambda: {"uplink": asdict(uplink.stats()), **sound.figures()},
         prepare=load_webrtc,
     )
+
+
+def sideband(
+    request: HttpRequest, call_id: str, hang_up: Callable[[], Awaitable[None]], settings: Settings
+) -> Sideband:
+    """The way into a call that somebody else opened at the service."""
+    from rtcli.transport.sideband import Sideband
+
+    proxy = settings.proxy.reveal(os.environ) if settings.proxy else None
+    bundle = str(settings.ca_bundle) if settings.ca_bundle else None
+    return Sideband(request, call_id, hang_up, proxy=proxy, ca_bundle=bundle)
 
 
 async def load_webrtc() -> None:

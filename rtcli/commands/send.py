@@ -18,7 +18,7 @@ import typer
 from rtcli import ways, wiring
 from rtcli.commands.early import told_in_json
 from rtcli.commands.options import General, Session, Way, flag, grouped
-from rtcli.commands.session import one_reader, wish_of
+from rtcli.commands.session import one_reader, only_the_service, wish_of
 from rtcli.errors import UsageError
 from rtcli.sessions import SessionWish, session_for
 from rtcli.settings import Settings
@@ -38,6 +38,7 @@ class Role(StrEnum):
     SYSTEM = "system"
 
 
+INTO = "Into a call that is up"
 WAITING = "Waiting"
 OUTPUT = "Output"
 BY_ITSELF = (None, "idle")
@@ -61,6 +62,9 @@ class _Request:
     timeout: float
     json: bool
     raw: bool
+    call: str | None = None
+    """The id of a call that somebody else opened."""
+    hangup: bool = False
 
 
 @grouped
@@ -89,6 +93,11 @@ def send(
     interrupt: Annotated[
         bool, flag("--interrupt", text="Stop the answer that is running before the text.", rare=True)
     ] = False,
+    call: Annotated[
+        str | None,
+        flag("--call", text="Into a call that somebody else opened, by its id.", panel=INTO, metavar="rtc_…"),
+    ] = None,
+    hangup: Annotated[bool, flag("--hangup", text="End that call, after what is sent.", panel=INTO)] = False,
     until: Annotated[
         str | None,
         flag(
@@ -132,6 +141,8 @@ def send(
 
       rtcli send --voice-out answer.wav "Read me a poem"
 
+      rtcli send --call rtc_abc --hangup "Say goodbye"
+
     Standard output holds the answer and nothing else. Exits with 5 when the service refuses anything, with 7 when
     the time is up.
     """
@@ -145,7 +156,7 @@ def send(
         _refuse_pairs((json, "--json", raw, "--raw"), (dry_run, "--dry-run", check, "--check"))
         one_reader(way, session, **{"-": stdin})
         outgoing = _outgoing(words, image or [], event or [], files, role, respond=not no_response, interrupt=interrupt)
-        if not (outgoing.intents or stdin or audio):
+        if not (outgoing.intents or stdin or audio or hangup):
             raise UsageError("nothing to send: give a text, -e, -f, --audio or -")
         asks = outgoing.asks or stdin or audio is not None
         wish = wish_of(session, prefers_text=asks and voice_out is None)
@@ -153,7 +164,12 @@ def send(
         if voice_out is not None:
             flags["text"] = False
         settings = wiring.settings_for(flags, general.profile)
-        request = _Request(settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw)
+        if call:
+            only_the_service(way, settings, "--call")
+        _refuse_own(call, session, audio=audio, voice_out=voice_out, hangup=hangup)
+        request = _Request(
+            settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, call, hangup
+        )
         if check:
             _check(request)
         elif dry_run:
@@ -171,6 +187,18 @@ def _refuse_contradictions(
         raise UsageError("--text asks for no voice, and --voice-out for one")
     if image and role is not Role.USER:
         raise UsageError("only a user shows an image")
+
+
+def _refuse_own(call: str | None, session: Session, *, audio: str | None, voice_out: str | None, hangup: bool) -> None:
+    """What only a call of its own has, and what only another's."""
+    if call is None:
+        if hangup:
+            raise UsageError("--hangup ends a call that is up: name it by --call rtc_…")
+        return
+    if audio or voice_out:
+        raise UsageError("sound goes through a call of its own, and --call joins another's")
+    if session != Session():
+        raise UsageError('--call joins a session that exists: change it by -e \'{"type":"session.update",…}\'')
 
 
 def _refuse_pairs(*pairs: tuple[bool, str, bool, str]) -> None:
@@ -269,6 +297,13 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
     """The call and everything behind it. No audio device is touched."""
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.updates import Notice
+
+    if request.call:
+        for notice in request.settings.warnings:
+            tell(Notice(notice))
+        async with ways.sideband_call(request.settings, request.call, ends_call=request.hangup) as joined:
+            yield joined
+        return
 
     sound = wiring.file_sound(request.audio, request.voice_out)
     plan = Plan(microphone_is_file=sound.microphone_is_file, microphone_waits=True, ends_with_file=False)

@@ -12,6 +12,7 @@ from rtcli.errors import UsageError
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse, shown
 from rtcli.protocol.session_config import parse_override
 from rtcli.sessions import SessionWish
+from rtcli.settings import Settings
 
 
 LARGEST = 1 << 20
@@ -42,6 +43,15 @@ def one_reader(way: Way, session: Session, **more: bool) -> bool:
     if len(readers) > 1:
         raise UsageError(f"standard input has one reader, and {' and '.join(readers)} would both read it")
     return bool(readers)
+
+
+def only_the_service(way: Way, settings: Settings, option: str) -> None:
+    """A call that somebody else opened is joined at the service itself, with the session it has. Raises UsageError."""
+    asked = {"--sandbox": way.sandbox, "--token-stdin": way.token_stdin}
+    asked |= {f"--{name}": settings.origin(name) == "flag" for name in ("server", "direct")}
+    named = [name for name, given in asked.items() if given]
+    if named:
+        raise UsageError(f"{option} joins a call at the service: {named[0]} opens one of its own")
 
 
 def _session_object(name: str) -> JsonObject:

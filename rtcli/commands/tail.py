@@ -16,7 +16,7 @@ import typer
 from rtcli import ways, wiring
 from rtcli.commands.early import told_in_json
 from rtcli.commands.options import General, Session, Way, flag, grouped
-from rtcli.commands.session import one_reader, wish_of
+from rtcli.commands.session import one_reader, only_the_service, wish_of
 from rtcli.errors import UsageError
 from rtcli.sessions import SessionWish
 from rtcli.settings import Settings
@@ -53,12 +53,17 @@ class _Request:
     raw: bool
     full: bool
     fold: bool
+    call: str | None = None
+    """Its id, when somebody else opened it."""
 
 
 @grouped
 def tail(
     *,
     new: Annotated[bool, flag("--new", text="Open a listening call of its own and follow that.")] = False,
+    call: Annotated[
+        str | None, flag("--call", text="A call that somebody else opened, by its id.", metavar="rtc_…")
+    ] = None,
     type: Annotated[  # noqa: A002 - the option's name
         list[str] | None,
         flag("--type", "-t", text="Only these: 'response.*'. Repeatable.", panel=WHICH, metavar="GLOB"),
@@ -98,20 +103,26 @@ def tail(
 
       rtcli tail --new --json | jq 'select(.type=="error")'
 
+      rtcli tail --call rtc_abc
+
       rtcli tail --new --server https://voice.example.com --until session.created
 
     A line an event: time, direction, type, the words that matter. A run of deltas is one line. Ctrl-C ends it.
     """
     with wiring.logging_to(general.verbose, general.log), told_in_json(json):
-        if not new:
+        if not (new or call):
             raise UsageError("following a call that is live already is not there yet; --new opens one of its own")
+        if new and call:
+            raise UsageError("--new and --call exclude one another")
         if json and raw:
             raise UsageError("--json and --raw exclude one another")
         keep = _filter(type, exclude, dir, grep, errors=errors)
         one_reader(way, session)
         settings = wiring.settings_for({**session.flags(), **asdict(way)}, general.profile)
+        if call:
+            only_the_service(way, settings, "--call")
         request = _Request(
-            settings, general, way, wish_of(session), keep, until, json, raw, full, fold=not (no_fold or full)
+            settings, general, way, wish_of(session), keep, until, json, raw, full, not (no_fold or full), call
         )
         raise typer.Exit(_hold(request))
 
@@ -146,9 +157,16 @@ def _hold(request: _Request) -> int:
 
 @asynccontextmanager
 async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
-    """A call with silence for a microphone, whose sound nobody hears."""
+    """Somebody else's call, or one with silence for a microphone, whose sound nobody hears."""
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.updates import Notice
+
+    if request.call:
+        for notice in request.settings.warnings:
+            tell(Notice(notice))
+        async with ways.sideband_call(request.settings, request.call) as joined:
+            yield joined
+        return
 
     sound = wiring.file_sound(None, None)
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)

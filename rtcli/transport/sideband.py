@@ -1,7 +1,7 @@
 """The sideband of a call that somebody else opened: its events over a WebSocket. The only file that knows websockets.
 
-To a call this is a peer like any other, whose data channel is the WebSocket and which carries no sound; the offer and
-the answer that a WebRTC peer needs are empty here. Redirects are refused, because the key goes along with the request.
+A way into a call like the local socket of another rtcli (`transport.base.Channel`), but the service keeps no line and
+says nothing of what others send. Redirects are refused, because the key goes along with the request.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -26,17 +27,21 @@ from websockets.exceptions import (
 from websockets.http11 import Response
 
 from rtcli.errors import CallLost, ConnectError, EventTooLarge, RtcliError, ServiceError, UsageError
-from rtcli.protocol import hosts
+from rtcli.protocol import hosts, server_events
+from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.refusal import one_line
 from rtcli.protocol.rest import HttpAnswer, HttpRequest, parse_error
 from rtcli.protocol.secret import Secret
-from rtcli.transport.base import Deliver, Down, Message, Opened, PeerStats
+from rtcli.protocol.server_events import SessionCreated
+from rtcli.transport.base import Down, Joined, Message
 
 
 LARGEST_IN = 16 << 20
 """Bytes of an event from the other side; a retrieved item holds its sound."""
 LARGEST_OUT = 15 << 20
 """Bytes of an event to it: the service's documented limit for one piece of sound, its largest event."""
+GREETING = 1.0
+"""Seconds to wait for the session at the beginning; whether the service tells it here is not known."""
 _FLUSH = 1.0
 """Seconds for the last events to go out at the end."""
 _GOODBYE = 0.5
@@ -63,13 +68,16 @@ class _Connect(connect):
         return exc
 
 
-class SidebandPeer:
-    """Implements `transport.base.Peer`. Made for one call."""
+class Sideband:
+    """Implements `transport.base.Channel`."""
+
+    keeps_line = False
 
     def __init__(
         self,
         request: HttpRequest,
-        deliver: Deliver,
+        call_id: str,
+        hang_up: Callable[[], Awaitable[None]],
         *,
         proxy: Secret | None = None,
         ca_bundle: str | None = None,
@@ -77,28 +85,24 @@ class SidebandPeer:
     ) -> None:
         """`request`: its URL is that of HTTP (`https://…/v1/realtime?call_id=…`), its headers hold the key.
 
+        `hang_up`: ends the call, which the WebSocket itself can not.
         `proxy`: a URL; without it the environment's proxies are used. Neither is ever used for loopback.
         """
         self._request = request
-        self._deliver = deliver
+        self._call_id = call_id
+        self._hang_up = hang_up
         self._proxy = proxy
         self._ca_bundle = ca_bundle
         self._keepalive = keepalive or Keepalive()
         self._connection: ClientConnection | None = None
+        self._deliver: Callable[[Message | Down], None] = _nobody
+        self._greeting: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
         self._outgoing: asyncio.Queue[str] = asyncio.Queue()
         self._unsent = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._down = self._closing = False
 
-    async def offer(self) -> str:
-        return ""
-
-    async def answer(self, offer: str) -> str:
-        raise ValueError(f"nobody calls a sideband connection: {offer[:20]!r}")
-
-    async def accept(self, answer: str, *, limit: float) -> None:
-        """Connect. Raises AuthError, ServiceError (no such call), ConnectError or UsageError."""
-        del answer
+    async def join(self, deliver: Callable[[Message | Down], None], *, limit: float) -> Joined:
         if self._request.secrets and not hosts.key_may_travel(self._request.url):
             raise UsageError(f"a key does not travel to {self._place} over plain http")
         try:
@@ -108,8 +112,9 @@ class SidebandPeer:
         except (WebSocketException, OSError, ValueError, EOFError, ImportError) as error:
             # `from None`: websockets' exceptions hold requests and proxies, and with them secrets.
             raise self._failure(error, limit) from None
-        self._deliver(Opened(LARGEST_OUT))
+        self._deliver = deliver
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+        return Joined(self._call_id, self._call_id, await self._session())
 
     def send(self, text: str) -> None:
         size = len(text.encode())
@@ -124,12 +129,10 @@ class SidebandPeer:
     def buffered(self) -> int:
         return self._unsent
 
-    async def stats(self) -> PeerStats:
-        latency = self._connection.latency if self._connection else 0.0
-        return PeerStats(latency or None, 0, 0, 0, None, self._unsent)
+    async def hang_up(self) -> None:
+        await self._hang_up()
 
     async def close(self) -> None:
-        """Say goodbye to the connection; the call it listened to goes on."""
         if self._closing or self._connection is None:
             return
         self._closing = True
@@ -176,12 +179,25 @@ class SidebandPeer:
         assert self._connection is not None
         try:
             while True:
-                self._deliver(Message(await self._connection.recv()))
+                data = await self._connection.recv()
+                self._greet(data)
+                self._deliver(Message(data))
                 await asyncio.sleep(0)  # whoever works the messages off gets its turn before the next one
         except ConnectionClosed as closed:
             self._tell_down(*self._end(closed))
         except Exception as error:  # noqa: BLE001 - whatever websockets makes of what it was sent ends this call alone
             self._tell_down(f"the connection broke: {type(error).__name__}", False)
+
+    def _greet(self, data: str | bytes) -> None:
+        """The first event of a connection is the session, if the service says it here too."""
+        if not self._greeting.done():
+            first = server_events.decode(data)
+            self._greeting.set_result(first.session if isinstance(first, SessionCreated) else {})
+
+    async def _session(self) -> JsonObject:
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(self._greeting), GREETING)
+        return {}
 
     async def _write(self) -> None:
         assert self._connection is not None
@@ -211,6 +227,8 @@ class SidebandPeer:
     def _tell_down(self, reason: str, orderly: bool) -> None:  # noqa: FBT001 - a pair as `_end` gives it
         if not self._down and not self._closing:
             self._down = True
+            if not self._greeting.done():
+                self._greeting.set_result({})
             self._deliver(Down(reason, orderly))
 
     @property
@@ -242,6 +260,10 @@ class SidebandPeer:
             case _:
                 fact = f"no connection to {self._place} ({type(error).__name__})"
         return ConnectError("call", fact)
+
+
+def _nobody(_: Message | Down) -> None:
+    """Nobody has joined yet."""
 
 
 def _refused(response: Response, secrets: tuple[Secret, ...]) -> RtcliError:

@@ -103,10 +103,10 @@ def test_without_any_event_that_is_said() -> None:
 
 def test_an_expectation_is_waited_for_until_it_is_met() -> None:
     expectations = after(events("session.created", "response.done"), came("session.created"))
-    assert expectations.waiting
+    waited = [expectations.waiting]
     assert expectations.watch(DONE)
-    assert not expectations.waiting
     assert not expectations.watch(came("rate_limits.updated"))
+    assert [*waited, expectations.waiting] == [True, False]
 
 
 @pytest.mark.parametrize("text", ["", " ", "a/b", "error code", "error =x", "error ~x", "error a..b=1", "error a~("])

@@ -15,11 +15,12 @@ from rtcli.errors import AuthError, CallLost, ConnectError, EventTooLarge, Rtcli
 from rtcli.protocol.rest import Endpoint, checked_call_id, sideband_request
 from rtcli.protocol.secret import Secret
 from rtcli.transport import sideband
-from rtcli.transport.base import Down, Message, Opened, Signal
-from rtcli.transport.sideband import Keepalive, SidebandPeer
+from rtcli.transport.base import Down, Joined, Message
+from rtcli.transport.sideband import Keepalive, Sideband
 
 
 KEY = Secret("sk-very-secret")
+SESSION = '{"type":"session.created","event_id":"e","session":{"type":"realtime","id":"sess_1"}}'
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
@@ -27,32 +28,63 @@ def url_of(server: Server) -> str:
     return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
 
-class Joined:
+class Guest:
     """A client in front of one server."""
 
     def __init__(self, base_url: str, keepalive: Keepalive | None = None) -> None:
-        self.signals: asyncio.Queue[Signal] = asyncio.Queue()
+        self.signals: asyncio.Queue[Message | Down] = asyncio.Queue()
+        self.hung_up = 0
         request = sideband_request(Endpoint(base_url), KEY, "rtc_1")
-        self.peer = SidebandPeer(request, self.signals.put_nowait, keepalive=keepalive)
+        self.channel = Sideband(request, "rtc_1", self._hang_up, keepalive=keepalive)
+
+    async def _hang_up(self) -> None:
+        self.hung_up += 1
 
     async def open(self, limit: float = 5.0) -> None:
-        assert await self.peer.offer() == ""
-        await self.peer.accept("", limit=limit)
-        assert await self.next() == Opened()
+        found = await self.channel.join(self.signals.put_nowait, limit=limit)
+        assert found == Joined("rtc_1", "rtc_1", {})
 
-    async def next(self) -> Signal:
+    async def next(self) -> Message | Down:
         async with asyncio.timeout(10):
             return await self.signals.get()
 
 
-def against(handler: Handler, test: Callable[[Joined], Awaitable[None]], keepalive: Keepalive | None = None) -> None:
+def against(handler: Handler, test: Callable[[Guest], Awaitable[None]], keepalive: Keepalive | None = None) -> None:
     async def whole() -> None:
         async with serve(handler, "127.0.0.1", 0, max_size=None, ping_interval=None, close_timeout=0.1) as server:
-            joined = Joined(url_of(server), keepalive)
+            joined = Guest(url_of(server), keepalive)
             await joined.open()
             await test(joined)
-            await joined.peer.close()
-            await joined.peer.close()
+            await joined.channel.close()
+            await joined.channel.close()
+
+    asyncio.run(whole())
+
+
+@pytest.fixture(autouse=True)
+def no_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of these servers never say what the session is."""
+    monkeypatch.setattr(sideband, "GREETING", 0.05)
+
+
+def test_the_session_is_known_from_the_first_event_and_the_event_comes_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sideband, "GREETING", 5.0)
+
+    async def greet(connection: ServerConnection) -> None:
+        await connection.send(SESSION)
+        await connection.wait_closed()
+
+    async def whole() -> None:
+        async with serve(greet, "127.0.0.1", 0) as server:
+            joined = Guest(url_of(server))
+            found = await joined.channel.join(joined.signals.put_nowait, limit=5)
+            assert found.session == {"type": "realtime", "id": "sess_1"}
+            assert await joined.next() == Message(SESSION)
+            await joined.channel.hang_up()
+            assert joined.hung_up == 1
+            await joined.channel.close()
 
     asyncio.run(whole())
 
@@ -61,12 +93,12 @@ def end_of(handler: Handler, keepalive: Keepalive | None = None) -> Down:
     """What is told of the end when the server does this."""
     found: list[Down] = []
 
-    async def test(joined: Joined) -> None:
+    async def test(joined: Guest) -> None:
         while not isinstance(signal := await joined.next(), Down):
             pass
         found.append(signal)
         with pytest.raises(CallLost):
-            joined.peer.send("{}")
+            joined.channel.send("{}")
 
     against(handler, test, keepalive)
     return found[0]
@@ -81,13 +113,13 @@ def test_messages_go_both_ways_in_order_and_the_rest_goes_out_before_the_goodbye
             if len(received) <= 2:
                 await connection.send(message)
 
-    async def test(joined: Joined) -> None:
-        joined.peer.send('{"n":1}')
-        joined.peer.send('{"n":2}')
+    async def test(joined: Guest) -> None:
+        joined.channel.send('{"n":1}')
+        joined.channel.send('{"n":2}')
         assert [await joined.next(), await joined.next()] == [Message('{"n":1}'), Message('{"n":2}')]
         for number in range(100):
-            joined.peer.send(f'{{"n":{number}}}')
-        assert joined.peer.buffered > 0
+            joined.channel.send(f'{{"n":{number}}}')
+        assert joined.channel.buffered > 0
 
     against(echo, test)
     assert len(received) == 102
@@ -154,7 +186,7 @@ def test_bytes_are_handed_on_as_they_came() -> None:
         await connection.send(b"\xff\x00")
         await connection.wait_closed()
 
-    async def test(joined: Joined) -> None:
+    async def test(joined: Guest) -> None:
         assert await joined.next() == Message(b"\xff\x00")
 
     against(binary, test)
@@ -176,10 +208,10 @@ def test_an_event_above_the_limit_is_refused_before_sending(monkeypatch: pytest.
     async def idle(connection: ServerConnection) -> None:
         await connection.wait_closed()
 
-    async def test(joined: Joined) -> None:
+    async def test(joined: Guest) -> None:
         with pytest.raises(EventTooLarge, match="101 bytes"):
-            joined.peer.send("x" * 101)
-        joined.peer.send("{}")
+            joined.channel.send("x" * 101)
+        joined.channel.send("{}")
 
     against(idle, test)
 
@@ -188,10 +220,10 @@ def test_an_event_above_the_limit_is_refused_before_sending(monkeypatch: pytest.
 
 
 async def _error(base_url: str, limit: float = 2.0) -> RtcliError:
-    joined = Joined(base_url)
+    joined = Guest(base_url)
     with pytest.raises(RtcliError) as raised:
-        await joined.peer.accept("", limit=limit)
-    await joined.peer.close()
+        await joined.channel.join(joined.signals.put_nowait, limit=limit)
+    await joined.channel.close()
     assert "secret" not in repr(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None or raised.value.__suppress_context__
