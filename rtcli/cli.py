@@ -14,6 +14,7 @@ from rtcli.commands.devices import devices
 from rtcli.commands.doctor import doctor
 from rtcli.commands.sandbox import sandbox
 from rtcli.commands.send import send
+from rtcli.commands.serve import serve
 from rtcli.commands.tail import tail
 from rtcli.commands.talk import talk
 from rtcli.commands.token import token
@@ -42,6 +43,7 @@ app.command()(talk)
 app.command()(token)
 app.command()(send)
 app.command()(tail)
+app.command()(serve)
 app.command()(sandbox)
 app.command()(devices)
 app.command()(doctor)

@@ -21,6 +21,7 @@ from rtcli.settings import Echo, Settings, config_path, resolve
 
 
 if TYPE_CHECKING:
+    from rtcli.asgi.serving import ThreadedServer
     from rtcli.audio.base import Device, Microphone, Speaker
     from rtcli.call import Parts, Signalling
     from rtcli.ends import Devices
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rtcli.sandbox.engine.base import Engine
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
+    from rtcli.server.config import Config
     from rtcli.setting_kinds import IceServer as IceSetting
     from rtcli.transport.base import AudioSink, AudioSource, Deliver, IceServer, Peer
     from rtcli.transport.sideband import Sideband
@@ -353,3 +355,19 @@ def sandbox_server(engine: Engine, *, port: int = 0) -> SandboxServer:
         return Service(SandboxParts(engine, make_peer, lambda: Playout(make_decoder), make_encoder))
 
     return SandboxServer(make_service, port=port)
+
+
+# ---- the app server ----
+
+
+def app_server(config: Config, *, host: str, port: int, quiet: bool) -> ThreadedServer:
+    """The server of the WebRTC guide, in a thread with a loop of its own; not started yet. `quiet`: no access log."""
+    from rtcli.asgi.serving import Served, ThreadedServer
+    from rtcli.server.access import to_stderr
+    from rtcli.server.app import create_app
+
+    def make() -> Served:
+        app = create_app(config, log=(lambda _: None) if quiet else to_stderr)
+        return Served(app, config.close)
+
+    return ThreadedServer(make, name="serve", host=host, port=port)

@@ -29,7 +29,7 @@ class Policy(Protocol):
     methods: str
     """For pages of other origins, as the preflight answer lists them."""
 
-    def objection(self, headers: Headers, path: str) -> ServiceError | None:
+    def objection(self, headers: Headers, scope: Scope) -> ServiceError | None:
         """Why this request is refused, whatever it asks for; None: it is not."""
 
     def shares_with(self, origin: str, headers: Headers) -> bool:
@@ -49,19 +49,19 @@ class Admission:
         headers = Headers(scope=scope)
         if scope["type"] == "websocket":
             # Pages may open a WebSocket anywhere without asking first: the origin alone tells who they are.
-            objection = self._policy.objection(headers, scope["path"])
+            objection = self._policy.objection(headers, scope)
             if objection is not None:
                 return await WebSocket(scope, receive, send).send_denial_response(answer_of(objection))
             return await self._app(scope, receive, send)
-        answer = self._answer(headers, scope["method"], scope["path"]) or self._app
+        answer = self._answer(headers, scope) or self._app
         return await answer(scope, receive, self._marking(send, headers))
 
-    def _answer(self, headers: Headers, method: str, path: str) -> Response | None:
+    def _answer(self, headers: Headers, scope: Scope) -> Response | None:
         """What is said without asking the application."""
-        objection = self._policy.objection(headers, path)
+        objection = self._policy.objection(headers, scope)
         if objection is not None:
             return answer_of(objection)
-        asks_leave = method == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers
+        asks_leave = scope["method"] == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers
         return self._preflight(headers) if asks_leave else None
 
     def _preflight(self, headers: Headers) -> Response:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,6 +9,7 @@ import typer
 
 from rtcli import wiring
 from rtcli.commands.options import General, flag, grouped
+from rtcli.commands.waiting import wait_for_signal
 from rtcli.sandbox.loopback import raise_loopback
 
 
@@ -50,14 +49,7 @@ def sandbox(
         server = wiring.sandbox_server(made.engine, port=port)
         try:
             typer.echo(server.start())
-            _wait_for_signal()
+            wait_for_signal()
         finally:
             server.stop()
             made.engine.close()
-
-
-def _wait_for_signal() -> None:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()

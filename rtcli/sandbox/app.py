@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from rtcli.asgi.admission import Admission, host_refused, origin_refused
@@ -116,7 +117,7 @@ class _LoopbackOnly:
 
     methods = "POST"
 
-    def objection(self, headers: Headers, path: str) -> ServiceError | None:  # noqa: ARG002 - the same everywhere
+    def objection(self, headers: Headers, scope: Scope) -> ServiceError | None:  # noqa: ARG002 - the same everywhere
         if not is_loopback_host(headers.get("host", "")):
             return host_refused()
         origin = headers.get("origin")

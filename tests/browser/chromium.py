@@ -56,7 +56,7 @@ async def browsing(page: Path, query: str, handlers: Mapping[str, Handler], prof
     port = server.sockets[0].getsockname()[1]
     process = await asyncio.create_subprocess_exec(
         chromium(),
-        *_flags(profile),
+        *flags(profile),
         f"http://127.0.0.1:{port}/?{query}",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -73,7 +73,7 @@ async def browsing(page: Path, query: str, handlers: Mapping[str, Handler], prof
         await server.wait_closed()
 
 
-def _flags(profile: Path) -> list[str]:
+def flags(profile: Path) -> list[str]:
     flags = [
         "--headless=new",
         "--no-sandbox",

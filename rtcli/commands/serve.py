@@ -1,0 +1,156 @@
+"""`rtcli serve`: the app server of OpenAI's WebRTC guide, and a page that talks."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtcli import services, wiring
+from rtcli.commands.options import General, Session, Way, flag, grouped
+from rtcli.commands.session import wish_of
+from rtcli.commands.waiting import wait_for_signal
+from rtcli.errors import UsageError
+from rtcli.protocol.hosts import is_loopback
+from rtcli.sessions import session_for
+
+
+if TYPE_CHECKING:
+    from rtcli.protocol.rest import Endpoint
+    from rtcli.protocol.secret import Secret
+    from rtcli.server.config import Config
+    from rtcli.settings import Settings
+
+
+@grouped
+def serve(
+    *,
+    host: Annotated[
+        str, flag("--host", text="Address to serve on (default 127.0.0.1). Beyond loopback a secret is asked for.")
+    ] = "127.0.0.1",
+    port: Annotated[int, flag("--port", text="0 takes a free one (default 3000).", min=0, max=65535)] = 3000,
+    allow_origin: Annotated[
+        list[str] | None,
+        flag(
+            "--allow-origin",
+            text="Pages of this origin may ask too: http://localhost:5173. Repeatable.",
+            env="RTCLI_ALLOW_ORIGIN",
+            metavar="URL",
+        ),
+    ] = None,
+    safety_id_from: Annotated[
+        str | None,
+        flag(
+            "--safety-id-from",
+            text="Hash this into OpenAI-Safety-Identifier: header:NAME or cookie:NAME.",
+            env="RTCLI_SAFETY_ID_FROM",
+            rare=True,
+            metavar="SOURCE",
+        ),
+    ] = None,
+    way: Way,
+    session: Session,
+    general: General,
+) -> None:
+    """Serve browsers: GET /token, POST /session, and a page that talks.
+
+    Examples:
+
+      rtcli serve --sandbox
+
+      rtcli serve --voice cedar --instructions @prompt.txt
+
+      rtcli serve --allow-origin http://localhost:5173
+
+    Prints the page's address; each request is a line on standard error; Ctrl-C ends it. The API key stays here.
+    Official SDKs take it as base URL: http://127.0.0.1:3000/v1.
+    """
+    with wiring.logging_to(general.verbose, general.log):
+        _refuse_other_ways(way)
+        settings = wiring.settings_for({**session.flags(), **asdict(way)}, general.profile)
+        _tell(settings.warnings, general)
+        with _behind(settings, way, general) as (settings, endpoint, key):
+            config = _config(
+                settings, endpoint, key, session, host=host, origins=allow_origin, safety_id_from=safety_id_from
+            )
+            server = wiring.app_server(config, host=host, port=port, quiet=general.quiet)
+            try:
+                typer.echo(_link(server.start(), config.secret))
+                wait_for_signal()
+            finally:
+                server.stop()
+
+
+def _refuse_other_ways(way: Way) -> None:
+    if way.server:
+        raise UsageError("--server names a server like this one; --base-url names the service behind it")
+    if way.token_stdin:
+        raise UsageError("--token-stdin brings an ephemeral key, and a server mints its own")
+    if way.sandbox and (way.base_url or way.dialect):
+        raise UsageError(f"--sandbox and {'--base-url' if way.base_url else '--dialect'} exclude one another")
+
+
+@contextmanager
+def _behind(settings: Settings, way: Way, general: General) -> Iterator[tuple[Settings, Endpoint, Secret | None]]:
+    """The service behind: the one the settings name, or the stand-in in this process, which never sees a real key."""
+    if not way.sandbox:
+        endpoint, key = services.with_key_now(settings, has_terminal=wiring.stdin_is_terminal())
+        yield settings, endpoint, key
+        return
+    from rtcli.keys import PLACEHOLDER
+    from rtcli.protocol.dialects import OPENAI
+    from rtcli.protocol.rest import Endpoint
+    from rtcli.sandbox.loopback import raise_loopback
+
+    raised, made = raise_loopback(), wiring.make_engine(None)
+    sandbox = wiring.sandbox_server(made.engine)
+    try:
+        _tell((raised or "", made.notice), general)
+        yield replace(settings, dialect=OPENAI.name), Endpoint(sandbox.start(), OPENAI), PLACEHOLDER
+    finally:
+        sandbox.stop()
+        made.engine.close()
+
+
+def _config(
+    settings: Settings,
+    endpoint: Endpoint,
+    key: Secret | None,
+    session: Session,
+    *,
+    host: str,
+    origins: list[str] | None,
+    safety_id_from: str | None,
+) -> Config:
+    from rtcli.protocol.secret import Secret
+    from rtcli.server.config import Config, SafetyFrom, own_options, parsed_origin
+
+    known, secret, source = own_options(os.environ)
+    if secret is None and not is_loopback(host):
+        secret = Secret(secrets.token_urlsafe(24))
+    return Config(
+        endpoint=endpoint,
+        key=key,
+        session=session_for(settings, wish_of(session)),
+        http=services.http_client(settings),
+        origins=frozenset(map(parsed_origin, origins)) if origins else known,
+        secret=secret,
+        safety_from=SafetyFrom.parsed(safety_id_from) if safety_id_from else source,
+    )
+
+
+def _link(url: str, secret: Secret | None) -> str:
+    """The page's address; a secret that was made for this start is told here and nowhere else."""
+    known = bool(os.environ.get("RTCLI_SERVE_SECRET", "").strip())
+    return url if secret is None or known else f"{url}/?secret={secret.reveal()}"
+
+
+def _tell(notices: tuple[str, ...], general: General) -> None:
+    for notice in notices:
+        if notice and not general.quiet:
+            typer.echo(notice, err=True)

@@ -1,0 +1,63 @@
+"""The access log: one line a request, without bodies, queries and keys."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rtcli.protocol.refusal import one_line
+
+
+Log = Callable[[str], None]
+_LONGEST = 200
+"""Characters of a path or an origin."""
+
+
+def to_stderr(line: str) -> None:
+    """A log that nobody reads any more ends nothing."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+class AccessLog:
+    """Middleware, outermost: what is refused is logged too."""
+
+    def __init__(self, app: ASGIApp, log: Log) -> None:
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        begun = time.monotonic()
+        status: list[int] = []
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status.append(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            self._log(_line(scope, status[0] if status else None, time.monotonic() - begun))
+
+
+def _line(scope: Scope, status: int | None, seconds: float) -> str:
+    client: Any = scope.get("client") or ("-",)
+    path = one_line(scope["path"], _LONGEST)
+    parts = [f"{datetime.now().astimezone():%H:%M:%S}", str(client[0]), scope["method"], path]
+    parts += [str(status) if status else "no answer", f"{seconds * 1000:.0f} ms"]
+    if status in {403, 421}:
+        headers = Headers(scope=scope)
+        claims = {"host": headers.get("host"), "origin": headers.get("origin")}
+        parts += [f"{name} {one_line(value, _LONGEST)}" for name, value in claims.items() if value]
+    return " ".join(parts)

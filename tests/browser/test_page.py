@@ -1,0 +1,133 @@
+"""The page of `rtcli serve` in Chromium, against the sandbox: it is spoken and typed to, and it is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import chromium
+from tests.browser.driven import Page, driving
+
+
+QUESTION = str(files("rtcli.sandbox.engine").joinpath("sample_question.wav"))
+FIRST_SOUND = "parseInt(document.querySelector('#turns tr')?.cells[3].textContent)"
+"""The page's own figure of the latest turn, milliseconds."""
+SHOWN = "[...document.querySelectorAll('#events details:not([hidden])')]"
+
+
+@contextmanager
+def serving(log: Path, *options: str) -> Iterator[str]:
+    """`rtcli serve --sandbox` as a user starts it: its address."""
+    command = [
+        sys.executable,
+        "-c",
+        "from rtcli.cli import main; main()",
+        "serve",
+        "--sandbox",
+        "--port",
+        "0",
+        *options,
+    ]
+    environment = {**os.environ, "RTCLI_CONFIG": os.devnull}
+    with (
+        log.open("wb") as err,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True, env=environment) as process,
+    ):
+        try:
+            assert process.stdout
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def microphone(wav: str) -> tuple[str, ...]:
+    """Flags that make a file the microphone, once."""
+    return (
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={wav}%noloop",
+    )
+
+
+async def words(page: Page, who: str) -> str:
+    return str(
+        await page.evaluate(
+            f"[...document.querySelectorAll('#transcript .{who} span')].map(s => s.textContent).join(' | ')"
+        )
+    )
+
+
+@pytest.mark.parametrize("way", ["session", "token"])
+def test_the_page_holds_a_spoken_and_a_typed_conversation(way: str, tmp_path: Path) -> None:
+    chromium()
+    log = tmp_path / "access.log"
+    shots = Path(os.environ.get("RTCLI_SCREENSHOTS", tmp_path))
+
+    async def run(url: str) -> None:
+        async with driving(url, tmp_path / "profile", *microphone(QUESTION)) as page:
+            await page.until("document.querySelector('#session').textContent")
+            await page.click(f"[value={way}]")
+            await page.click("#call")
+            await page.until("document.querySelector('#state').textContent == 'live'")
+            await spoken(page)
+            await typed(page)
+            await looked_up(page)
+            for width, dark in ((1200, False), (1200, True), (390, False), (390, True)):
+                name = f"page-{way}-{width}-{'dark' if dark else 'light'}.png"
+                await page.screenshot(shots / name, width=width, dark=dark)
+            await page.click("#call")
+            await page.until("document.querySelector('#state').textContent == 'idle'")
+            assert await page.evaluate("document.querySelector('#problem').hidden")
+
+    with serving(log) as url:
+        asyncio.run(run(url))
+    asked = log.read_text()
+    assert ("POST /session 201" in asked) == (way == "session")
+    assert ("GET /token 200" in asked) == (way == "token")
+
+
+async def spoken(page: Page) -> None:
+    """The microphone's question is written down, and its answer is written, heard and timed."""
+    await page.until(f"{FIRST_SOUND} > 0")
+    await page.until("document.querySelector('#transcript .model span')?.textContent.includes('5')")
+    assert "two plus three" in (await words(page, "you")).lower()
+    assert 0 < await page.evaluate(FIRST_SOUND) < 20_000
+    await page.until("document.querySelector('#figures').textContent.includes('heardyes')")  # of getStats
+
+
+async def typed(page: Page) -> None:
+    """With the keyboard alone."""
+    await page.evaluate("document.querySelector('#text').focus()")
+    await page.type("what is four plus five")
+    await page.key("Enter", "\r")
+    await page.until("[...document.querySelectorAll('#transcript .model span')].at(-1).textContent.includes('9')")
+    assert "four plus five" in await words(page, "you")
+    assert await page.until("document.querySelector('#turns tr').cells[1].textContent") == "text"
+    await page.until(f"{FIRST_SOUND} > 0")
+
+
+async def looked_up(page: Page) -> None:
+    """The event log is filtered, and an event's JSON opened."""
+    assert not await page.evaluate(f"{SHOWN}.some(line => line.textContent.includes('.delta'))")
+    await page.evaluate("document.querySelector('#filter').focus()")
+    await page.type("response.done")
+    await page.until(f"{SHOWN}.length > 0 && {SHOWN}.every(line => line.textContent.includes('response.done'))")
+    await page.evaluate(f"{SHOWN}[0].querySelector('summary').focus()")
+    await page.key("Enter", "\r")
+    opened = await page.until(f"{SHOWN}[0].querySelector('pre')?.textContent")
+    assert json.loads(opened)["response"]["status"] == "completed"
+    await page.evaluate("document.querySelector('#filter').select()")
+    await page.type("speech_stopped")
+    await page.until(f"{SHOWN}.length == 1")
+    await page.evaluate("document.querySelector('#filter').select()")
+    await page.key("Delete")
+    await page.until(f"{SHOWN}.length > 1")
