@@ -10,17 +10,51 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rtcli.errors import UsageError
 
 
 _MOST_CONNECTIONS = 256
+REQUEST_LIMIT = 15.0
+"""Seconds for a whole request, head and body; longer than an application gives the body, so that it can say so."""
 _MOST_MESSAGE = 1 << 20
 """Bytes of one that comes over a WebSocket."""
 _STOP_LIMIT = 1.0
 """Seconds for the application to end what it does."""
+
+
+class _Impatient(H11Protocol):
+    """Closes a connection whose request does not arrive; uvicorn alone would wait for ever, and its places are few."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state in {h11.IDLE, h11.SEND_BODY}:
+            self._wait()
+        else:
+            self._waited()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._waited()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_LIMIT, self.transport.abort)
+
+    def _waited(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +109,9 @@ class ThreadedServer:
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol is named because asyncio switches Nagle's algorithm off for such sockets only; with it on, an
+        # answer waits 40 ms for an acknowledgement between its head and its body.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if sys.platform != "win32":  # there it would let two servers share the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -101,7 +137,7 @@ class ThreadedServer:
         server = uvicorn.Server(
             uvicorn.Config(
                 served.app,
-                http="h11",
+                http=_Impatient,
                 ws="websockets-sansio" if self._websockets else "none",
                 ws_max_size=_MOST_MESSAGE,
                 ws_per_message_deflate=False,

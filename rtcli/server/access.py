@@ -38,24 +38,34 @@ class AccessLog:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         begun = time.monotonic()
-        status: list[int] = []
+        status: int | None = None
+        told = False
+
+        def tell() -> None:
+            nonlocal told
+            if not told:
+                told = True
+                self._log(_line(scope, status, time.monotonic() - begun))
 
         async def noted(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                status.append(message["status"])
+                status = message["status"]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                tell()  # before it is sent: whoever has the answer finds it in the log
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
         finally:
-            self._log(_line(scope, status[0] if status else None, time.monotonic() - begun))
+            tell()
 
 
 def _line(scope: Scope, status: int | None, seconds: float) -> str:
     client: Any = scope.get("client") or ("-",)
     path = one_line(scope["path"], _LONGEST)
     parts = [f"{datetime.now().astimezone():%H:%M:%S}", str(client[0]), scope["method"], path]
-    parts += [str(status) if status else "no answer", f"{seconds * 1000:.0f} ms"]
+    parts += ["no answer" if status is None else str(status), f"{seconds * 1000:.0f} ms"]
     if status in {403, 421}:
         headers = Headers(scope=scope)
         claims = {"host": headers.get("host"), "origin": headers.get("origin")}
