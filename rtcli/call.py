@@ -416,6 +416,7 @@ class Call:
 
     def _say_closed(self, error: Exception | None) -> None:
         now = time.monotonic()
+        self._measures.tell_turns()
         for update in self._conversation.close(now).updates:
             self._tell(update)
         finish = self._finish or Finish("a bug in rtcli")

@@ -97,7 +97,7 @@ class Measures:
         """What moved since the last look: the level, the first sound of an answer, once a second the wire."""
         level = self._uplink.level if listening else 0.0
         self._tell_vitals(Vitals(level, muted=self._uplink.muted, listening=listening))
-        self._tell_turns()
+        self.tell_turns()
         self._looks += 1
         if self._looks % STATS_EVERY == 0 and peer is not None:
             try:
@@ -111,7 +111,8 @@ class Measures:
             self._vitals = vitals
             self._tell(vitals)
 
-    def _tell_turns(self) -> None:
+    def tell_turns(self) -> None:
+        """Answers that have begun since the last look; also due when the call is over."""
         listens_from = self._timer.listens_from
         sounded = None if listens_from is None else self._playout.first_sound_after(listens_from)
         if sounded is not None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rtcli.audio.base import Device, Microphone, Speaker
     from rtcli.call import Parts, Signalling
     from rtcli.ends import Devices
+    from rtcli.protocol.expectations import Heard
     from rtcli.protocol.rest import HttpRequest
     from rtcli.sandbox.engine.base import Engine
     from rtcli.sandbox.service import Service
@@ -207,6 +208,14 @@ def file_sound(microphone: str | None, speaker: str | None) -> Sound:
         microphone_asked=microphone is not None,
         speaker_asked=speaker is not None,
     )
+
+
+def metered(sound: Sound) -> tuple[Sound, Callable[[], Heard]]:
+    """The same sound, and how much of it has been heard."""
+    from rtcli.audio.heard import MeteredSpeaker
+
+    speaker = MeteredSpeaker(sound.speaker)
+    return replace(sound, speaker=speaker), lambda: speaker.heard
 
 
 def devices() -> list[Device]:

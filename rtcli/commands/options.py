@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -338,9 +338,6 @@ class General:
     no_color: Annotated[bool, flag("--no-color", text="No colours.", env="NO_COLOR", rare=True, panel=GENERAL)] = False
 
 
-GROUPS: tuple[type[Any], ...] = (Way, Session, General)
-
-
 def _unfolded(group: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     return [
@@ -357,7 +354,7 @@ def _unfolded(group: type[Any]) -> list[inspect.Parameter]:
 def grouped(command: _Command) -> _Command:
     """Unfold the parameters of `command` that are option groups into its options."""
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if hint in GROUPS}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     own = [
         parameter.replace(annotation=hints[name])
         for name, parameter in inspect.signature(command).parameters.items()

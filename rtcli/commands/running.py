@@ -67,6 +67,9 @@ class Watcher(Protocol):
     def tick(self, now: float) -> Iterable[Intent]:
         """Time has passed; due about ten times a second, from before there is a call."""
 
+    def conclude(self, closed: Closed) -> Closed:
+        """The end as it is to be told."""
+
 
 Opening = Callable[[Callable[[Update], None]], AbstractAsyncContextManager[Held]]
 """Makes a call and everything behind it, on the loop; takes where to tell what is worth telling before it begins."""
@@ -148,6 +151,8 @@ class _Holding:
             await asyncio.sleep(TICK)
 
     def _close(self, closed: Closed) -> None:
+        if self._watcher:
+            closed = self._watcher.conclude(closed)
         self._status = status_of_call(closed)
         self._lane.put(closed)
 

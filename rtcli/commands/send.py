@@ -17,6 +17,7 @@ import typer
 
 from rtcli import ways, wiring
 from rtcli.commands.early import told_in_json
+from rtcli.commands.expecting import Expecting
 from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.session import one_reader, only_the_service, wish_of
 from rtcli.errors import UsageError
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from rtcli.commands.outgoing import Outgoing
     from rtcli.commands.running import Held
     from rtcli.protocol.errand import Errand
+    from rtcli.protocol.expectations import Expected
     from rtcli.protocol.intents import SendEvent
     from rtcli.protocol.updates import Update
     from rtcli.terminal.faces import Face
+    from rtcli.wiring import Sound
 
 
 class Role(StrEnum):
@@ -62,9 +65,11 @@ class _Request:
     timeout: float
     json: bool
     raw: bool
-    call: str | None = None
+    call: str | None
     """The id of a call that somebody else opened."""
-    hangup: bool = False
+    hangup: bool
+    expecting: Expecting
+    expected: Expected
 
 
 @grouped
@@ -123,6 +128,7 @@ def send(
     check: Annotated[
         bool, flag("--check", text="Check the events without connecting; 2 when one is wrong.", panel=OUTPUT)
     ] = False,
+    expecting: Expecting,
     way: Way,
     session: Session,
     general: General,
@@ -150,8 +156,9 @@ def send(
         words = " ".join(word for word in message or () if word != "-")
         files = [name for name in file or () if name != "-"]
         stdin = "-" in (*(message or ()), *(file or ()))
+        aloud_by = "--voice-out" if voice_out else "--expect-audio" if expecting.expect_audio else ""
         _refuse_contradictions(
-            words=bool(words), audio=audio, voice_out=voice_out, text=session.text, image=image, role=role
+            words=bool(words), audio=audio, aloud=aloud_by, text=session.text, image=image, role=role
         )
         _refuse_pairs((json, "--json", raw, "--raw"), (dry_run, "--dry-run", check, "--check"))
         one_reader(way, session, **{"-": stdin})
@@ -159,17 +166,22 @@ def send(
         if not (outgoing.intents or stdin or audio or hangup):
             raise UsageError("nothing to send: give a text, -e, -f, --audio or -")
         asks = outgoing.asks or stdin or audio is not None
-        wish = wish_of(session, prefers_text=asks and voice_out is None)
+        expected = expecting.expected()
+        expecting.check_file()
+        aloud = voice_out is not None or expected.audio
+        wish = wish_of(session, prefers_text=asks and not aloud)
         flags = {**session.flags(), **asdict(way)}
-        if voice_out is not None:
+        if aloud:
             flags["text"] = False
         settings = wiring.settings_for(flags, general.profile)
         if call:
             only_the_service(way, settings, "--call")
-        _refuse_own(call, session, audio=audio, voice_out=voice_out, hangup=hangup)
+        _refuse_own(call, session, expecting, audio=audio, voice_out=voice_out, hangup=hangup)
         request = _Request(
-            settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, call, hangup
-        )
+            settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, call, hangup,
+            expecting, expected,
+        )  # fmt: skip
+        _refuse_unpriced(request)
         if check:
             _check(request)
         elif dry_run:
@@ -179,17 +191,25 @@ def send(
 
 
 def _refuse_contradictions(
-    *, words: bool, audio: str | None, voice_out: str | None, text: bool | None, image: list[str] | None, role: Role
+    *, words: bool, audio: str | None, aloud: str, text: bool | None, image: list[str] | None, role: Role
 ) -> None:
     if audio and (words or image):
         raise UsageError("--audio speaks instead of a text")
-    if voice_out and text:
-        raise UsageError("--text asks for no voice, and --voice-out for one")
+    if aloud and text:
+        raise UsageError(f"--text asks for no voice, and {aloud} for one")
     if image and role is not Role.USER:
         raise UsageError("only a user shows an image")
 
 
-def _refuse_own(call: str | None, session: Session, *, audio: str | None, voice_out: str | None, hangup: bool) -> None:
+def _refuse_own(
+    call: str | None,
+    session: Session,
+    expecting: Expecting,
+    *,
+    audio: str | None,
+    voice_out: str | None,
+    hangup: bool,
+) -> None:
     """What only a call of its own has, and what only another's."""
     if call is None:
         if hangup:
@@ -197,8 +217,22 @@ def _refuse_own(call: str | None, session: Session, *, audio: str | None, voice_
         return
     if audio or voice_out:
         raise UsageError("sound goes through a call of its own, and --call joins another's")
+    if expecting.expect_audio or expecting.max_latency is not None or expecting.max_cost is not None:
+        raise UsageError("sound, latency and cost are measured in a call of its own, and --call joins another's")
     if session != Session():
         raise UsageError('--call joins a session that exists: change it by -e \'{"type":"session.update",…}\'')
+
+
+def _refuse_unpriced(request: _Request) -> None:
+    """A cost can only be judged by known prices."""
+    from rtcli.protocol.usage import PRICES
+
+    elsewhere = request.call or request.settings.server or request.way.token_stdin
+    if request.expecting.max_cost is None or elsewhere:
+        return
+    model = session_for(request.settings, request.wish).get("model")
+    if model is not None and model not in PRICES:
+        raise UsageError(f"--max-cost: the price of {model} is not known")
 
 
 def _refuse_pairs(*pairs: tuple[bool, str, bool, str]) -> None:
@@ -277,23 +311,35 @@ def _check(request: _Request) -> None:
 
 
 def _hold(request: _Request) -> int:
+    from rtcli.commands.expecting import Stopwatch, write_junit
     from rtcli.commands.running import hold
+    from rtcli.commands.searching import search
     from rtcli.protocol.errand import Errand
+    from rtcli.protocol.expectations import Expectations, Heard
     from rtcli.terminal.exits import INTERRUPTED
 
     until = None if request.until in BY_ITSELF else "" if request.until == "none" else request.until
-    errand = Errand(until=until, limit=request.timeout)
-    return hold(
-        lambda tell: _call(request, tell),
+    sound = wiring.file_sound(request.audio, request.voice_out)
+    heard: Callable[[], Heard] = Heard
+    if request.expected.audio:
+        sound, heard = wiring.metered(sound)
+    expectations = Expectations(request.expected, search=search, heard=heard) if request.expected else None
+    errand = Errand(until=until, limit=request.timeout, expectations=expectations)
+    watch = Stopwatch()
+    status = hold(
+        lambda tell: _call(request, sound, tell),
         _face(request),
         _Giving(request, errand),
         watcher=errand,
         first_interrupt=INTERRUPTED,
     )
+    if request.expecting.junit:
+        write_junit(request.expecting.junit, errand, watch.seconds)
+    return status
 
 
 @asynccontextmanager
-async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
+async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
     """The call and everything behind it. No audio device is touched."""
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.updates import Notice
@@ -305,7 +351,6 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
             yield joined
         return
 
-    sound = wiring.file_sound(request.audio, request.voice_out)
     plan = Plan(microphone_is_file=sound.microphone_is_file, microphone_waits=True, ends_with_file=False)
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
     async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
@@ -343,8 +388,9 @@ class _Giving:
             return
         if self._request.audio:
             call.post(PlayMicrophone())
+        held = self._errand.holds_input and self._request.until is None
         self._errand.all_given(count)
-        if self._request.until in BY_ITSELF:
+        if self._request.until in BY_ITSELF and not held:
             call.post(InputEnded())
 
     def _give(self, call: Held) -> int:

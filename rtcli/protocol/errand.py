@@ -6,14 +6,16 @@ needs beyond that: the first refusal ends it, an event may be waited for by its 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from rtcli.errors import WaitTimeout
+from rtcli.errors import ExpectationUnmet, ServiceError, UsageError, WaitTimeout
 from rtcli.protocol import server_events as ev
 from rtcli.protocol.acknowledgement import Unanswered
 from rtcli.protocol.codec import NotJson, parse
-from rtcli.protocol.intents import Fail, HangUp, Intent
-from rtcli.protocol.updates import EventIn, EventOut, Ready, Refused, Update
+from rtcli.protocol.expectations import Expectations, Outcome, unmet
+from rtcli.protocol.intents import Fail, HangUp, InputEnded, Intent
+from rtcli.protocol.updates import Closed, EventIn, EventOut, Ready, Refused, Update
 
 
 UNBEGUN = 5.0
@@ -23,7 +25,14 @@ UNBEGUN = 5.0
 class Errand:
     """Of one call. `watch` its updates and `tick` the time; both give what is to be done."""
 
-    def __init__(self, *, until: str | None = None, limit: float | None = None, refusal_ends: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        until: str | None = None,
+        limit: float | None = None,
+        refusal_ends: bool = True,
+        expectations: Expectations | None = None,
+    ) -> None:
         """`until`: the type (a glob) of a server event, "" for acknowledgements alone, None: the call ends by itself.
 
         Where answers are asked for it must come after the last `response.create`.
@@ -32,6 +41,14 @@ class Errand:
         self._until = until
         self._limit = limit
         self._refusal_ends = refusal_ends and not fnmatchcase("error", until or "")
+        self._expectations = expectations
+        self._expected = False
+        """The event seen last was one that somebody expected."""
+        self._tolerated: list[ServiceError] = []
+        """Refusals that somebody expected."""
+        self.outcomes: list[Outcome] = []
+        self.closed: Closed | None = None
+        """How the call ended, once it has."""
         self._began: float | None = None
         self._ready = False
         self._given: int | None = None
@@ -42,15 +59,27 @@ class Errand:
         self._unbegun_until = 0.0
         self._came = until == ""
         self._over = False
+        self._held = until is None and self.holds_input
         self.updated = 0
         """Answers to a `session.update` since the session was ready: what follows one should wait for it."""
+
+    @property
+    def holds_input(self) -> bool:
+        """An event is expected: the input ends, and with it the call, when it has come."""
+        return self._expectations is not None and self._expectations.waiting
 
     def all_given(self, count: int) -> None:
         """Nothing more will be sent than `count` events in all."""
         self._given = count
 
     def watch(self, update: Update, now: float) -> list[Intent]:
+        try:
+            self._look(update)
+        except UsageError as error:
+            return self._end(Fail(error))
         match update:
+            case Refused() if self._expected:
+                self._tolerated.append(update.error)
             case Refused() if self._refusal_ends:
                 return self._end(Fail(update.error))
             case Ready():
@@ -65,11 +94,38 @@ class Errand:
 
     def tick(self, now: float) -> list[Intent]:
         self._began = now if self._began is None else self._began
-        if self._until is not None and self._came and self._all_answered(now):
+        waiting = self._expectations is not None and self._expectations.waiting
+        if self._held and not waiting and self._given is not None:
+            self._held = False
+            return [InputEnded()]
+        if self._until is not None and self._came and self._all_answered(now) and not waiting:
             return self._end(HangUp(f"{self._until} came" if self._until else "everything is acknowledged"))
         if self._limit is not None and now - self._began >= self._limit:
             return self._end(Fail(WaitTimeout(f"{self._missing} within {self._limit:g} s")))
         return []
+
+    def conclude(self, closed: Closed) -> Closed:
+        """The end as it is told: what was expected and did not come is an error, what came as expected is none."""
+        self.closed = closed
+        if self._expectations is None or (closed.error is None and closed.exit):
+            return closed
+        error = None if any(closed.error is expected for expected in self._tolerated) else closed.error
+        try:
+            self.outcomes = self._expectations.outcomes()
+        except UsageError as too_long:
+            error = error or too_long
+        missing = unmet(self.outcomes)
+        if missing and isinstance(error, WaitTimeout):
+            missing = ExpectationUnmet(f"{missing}; {error}")
+        if error is None or isinstance(error, WaitTimeout):
+            error = missing or error
+        self.closed = replace(closed, error=error, reason=str(error) if error else closed.reason)
+        return self.closed
+
+    def _look(self, update: Update) -> None:
+        if self._expectations is not None:
+            fits = self._expectations.watch(update)
+            self._expected = fits if isinstance(update, EventIn) else self._expected
 
     @property
     def _all_sent(self) -> bool:
