@@ -1,9 +1,35 @@
-"""What holds for every test: no deadline for an example, because a busy machine is no counterexample."""
+"""What holds for every test.
+
+Examples have no deadline, because a busy machine is no counterexample. Whatever the sandbox sends, in this process or in
+one that a test starts, is judged by the official SDK's types: the test that made it emit something else fails.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.judge import Court
 
 
 settings.register_profile("rtcli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rtcli")
+
+_COURT = pytest.StashKey[Court]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_COURT] = Court()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_COURT].close()
+
+
+@pytest.fixture(autouse=True)
+def _every_event_is_the_sdks(pytestconfig: pytest.Config) -> Iterator[None]:
+    yield
+    found = pytestconfig.stash[_COURT].judge()
+    assert found == [], "the sandbox sent what the official SDK does not know"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tests.judge import TOLD
+
 
 @dataclass(frozen=True)
 class Done:
@@ -33,7 +35,13 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, **hidden, **more}
 
 
-COMMAND = [sys.executable, "-c", "from rtcli.cli import main; main()"]
+ROOT = Path(__file__).parent.parent
+_PROGRAM = (
+    f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.judge import tell; tell({str(TOLD)!r}); "
+    "from rtcli.cli import main; main()"
+)
+COMMAND = [sys.executable, "-c", _PROGRAM]
+"""Where it holds a sandbox, the events of that are judged too (`tests/judge.py`)."""
 
 
 def rtcli(

@@ -38,7 +38,7 @@ class Terminal:
         self._folder = tempfile.TemporaryDirectory(prefix="tty-", ignore_cleanup_errors=True)
         self.home = Path(self._folder.name)
         self._socket = str(self.home / "tmux")
-        self.write_program("rtcli", "from rtcli.cli import main; main()")
+        self.write_program("rtcli", COMMAND[-1])
         inside = environment(self.home, **{"TERM": "xterm-256color", "LANG": "C.UTF-8", "PS1": PROMPT, **(env or {})})
         inside["PATH"] = f"{self.home}/bin:{inside['PATH']}"
         self._environment = {**inside, "SHELL": "/bin/sh"}
