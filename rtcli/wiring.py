@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rtcli.protocol.expectations import Heard
     from rtcli.protocol.rest import HttpRequest
     from rtcli.sandbox.engine.base import Engine
+    from rtcli.sandbox.script import Script
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
     from rtcli.server.config import Config
@@ -348,8 +349,20 @@ def make_engine(name: str | None) -> MadeEngine:
     return MadeEngine(ScriptedEngine(), notice)
 
 
-def sandbox_server(engine: Engine, *, port: int = 0) -> SandboxServer:
-    """The stand-in on loopback, in a thread with a loop of its own; not started yet."""
+def sandbox_script(path: Path) -> Script:
+    """What the stand-in is to hear and answer. Raises UsageError."""
+    from rtcli.sandbox.script import read
+
+    return read(path)
+
+
+def sandbox_server(
+    engine: Engine, *, port: int = 0, script: Script | None = None, seed: int | None = None
+) -> SandboxServer:
+    """The stand-in on loopback, in a thread with a loop of its own; not started yet.
+
+    `script`: what it answers, where the engine does not; `seed`: the ids it gives are the same in every run.
+    """
     from rtcli.audio.opus import make_decoder, make_encoder
     from rtcli.audio.playout import Playout
     from rtcli.sandbox.call import Parts as SandboxParts
@@ -361,7 +374,8 @@ def sandbox_server(engine: Engine, *, port: int = 0) -> SandboxServer:
         return WebRtcPeer(source=source, sink=sink, deliver=deliver, loopback=True)
 
     def make_service() -> Service:
-        return Service(SandboxParts(engine, make_peer, lambda: Playout(make_decoder), make_encoder))
+        parts = SandboxParts(engine, make_peer, lambda: Playout(make_decoder), make_encoder, script)
+        return Service(parts, seed=seed)
 
     return SandboxServer(make_service, port=port)
 

@@ -1,7 +1,7 @@
 """What holds for every test.
 
-Examples have no deadline, because a busy machine is no counterexample. Whatever the sandbox sends, in this process or in
-one that a test starts, is judged by the official SDK's types: the test that made it emit something else fails.
+Examples have no deadline, because a busy machine is no counterexample. Whatever the sandbox sends, in this process or
+in one that a test starts, is judged by the official SDK's types: the test that made it emit something else fails.
 """
 
 from __future__ import annotations

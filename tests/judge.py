@@ -1,7 +1,7 @@
 """The official SDK judges every event that the sandbox makes in any test, in this process and in those it starts.
 
-`watch` looks at what the sandbox's dialogue emits and hands on one event of each shape; `complaints` says what the SDK's
-types have against one. `tests/conftest.py` brings both together after each test.
+`watch` looks at what the sandbox's dialogue emits and hands on one event of each shape; `complaints` says what the
+SDK's types have against one. `tests/conftest.py` brings both together after each test.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,11 @@ def sandbox(
         EngineName | None,
         flag("--engine", text="`speech` (real recognition and voice) or `scripted` (deterministic, no extra parts)."),
     ] = None,
+    script: Annotated[
+        Path | None,
+        flag("--script", text="Hear and answer what this file says (TOML or JSON), in every call from its beginning."),
+    ] = None,
+    seed: Annotated[int | None, flag("--seed", text="The same ids of calls, items and events in every run.")] = None,
     general: General,
 ) -> None:
     """Serve the Realtime API offline, on this machine alone.
@@ -38,15 +44,18 @@ def sandbox(
 
       rtcli send --base-url http://127.0.0.1:8776/v1 "hi"
 
+      rtcli sandbox --port 0 --engine scripted --script answers.toml --seed 1
+
     Prints its base URL; Ctrl-C ends it. English only.
     """
     with wiring.logging_to(general.verbose, general.log):
+        told = wiring.sandbox_script(script) if script is not None else None
         raised = raise_loopback()
         made = wiring.make_engine(engine)
         for notice in (raised, made.notice):
             if notice and not general.quiet:
                 typer.echo(notice, err=True)
-        server = wiring.sandbox_server(made.engine, port=port)
+        server = wiring.sandbox_server(made.engine, port=port, script=told, seed=seed)
         try:
             typer.echo(server.start())
             wait_for_signal()

@@ -41,6 +41,7 @@ from rtcli.sandbox.effects import (
 from rtcli.sandbox.engine.base import Engine, VoiceDetector
 from rtcli.sandbox.media import FRAME, Ear, Mouth, Playout
 from rtcli.sandbox.refusal import Refusal
+from rtcli.sandbox.script import Script
 from rtcli.sandbox.session import Session
 from rtcli.sandbox.sound import BYTES_PER_MS, InputBuffer, OutputBuffer
 from rtcli.transport.base import (
@@ -93,6 +94,8 @@ class Parts:
     make_peer: MakePeer
     make_playout: Callable[[], Playout]
     make_encoder: Callable[[], Encoder]
+    script: Script | None = None
+    """What to answer instead of what the engine makes up; each call begins at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +129,12 @@ class Call:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.id = call_id
-        self._engine = parts.engine
+        self._engine = parts.script.over(parts.engine) if parts.script else parts.engine
         self._limits = limits
         self._ended = ended
         self._clock = clock
-        self._dialogue = Dialogue(session, new_id=new_id, now=clock())
+        tools = parts.script.mcp_tools if parts.script else None
+        self._dialogue = Dialogue(session, new_id=new_id, now=clock(), mcp_tools=tools)
         self._input = InputBuffer()
         self._output = OutputBuffer(started=self._sounding, drained=self._drained)
         self._ear = Ear(parts.make_playout())

@@ -38,8 +38,14 @@ from rtcli.sandbox.effects import (
     TranscribeClip,
 )
 from rtcli.sandbox.engine.base import (
+    AnyEvent,
+    Failed,
+    Filtered,
     FunctionCall,
+    McpCall,
+    McpQuestion,
     Paused,
+    Piece,
     Resumed,
     SpeechStarted,
     SpeechStopped,
@@ -82,9 +88,21 @@ class _Speech:
 class Dialogue:
     """One call's state of the protocol."""
 
-    def __init__(self, session: Session, *, new_id: Callable[[str], str], now: float) -> None:
-        """`new_id("item")` gives a fresh `item_…`; `now` is in seconds on any steady clock."""
+    def __init__(
+        self,
+        session: Session,
+        *,
+        new_id: Callable[[str], str],
+        now: float,
+        mcp_tools: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """`new_id("item")` gives a fresh `item_…`; `now` is in seconds on any steady clock.
+
+        `mcp_tools`: what an MCP server lists, by its label; one that is not named here can not be reached.
+        """
         self.session = session
+        self._mcp_tools = mcp_tools or {}
+        self._listed: set[str] = set()
         self._new_id = new_id
         self._now = now
         self._out: list[Effect] = []
@@ -122,6 +140,7 @@ class Dialogue:
         if not self.session.transcribes_only:
             conversation = {"id": self._conversation.id, "object": "realtime.conversation"}
             self._emit("conversation.created", conversation=conversation)
+            self._list_tools()
         self._listen(None)
         return self._taken()
 
@@ -154,7 +173,29 @@ class Dialogue:
         before = self.session.turn_detection
         self.session.update(event["session"], spoken=self._spoken)
         self._emit("session.updated", session=self.session.view())
+        if not self.session.transcribes_only:
+            self._list_tools()
         self._listen(before)
+
+    def _list_tools(self) -> None:
+        """Ask each MCP server that is new in the session for its tools."""
+        labels = [tool["server_label"] for tool in self.session.tools if tool["type"] == "mcp"]
+        for label in labels:
+            if label not in self._listed:
+                self._list_tools_of(label)
+        self._listed = set(labels)
+
+    def _list_tools_of(self, label: str) -> None:
+        item_id = self._new_id("mcpl")
+        self._emit("mcp_list_tools.in_progress", item_id=item_id)
+        if label not in self._mcp_tools:
+            self._emit("mcp_list_tools.failed", item_id=item_id)
+            return
+        tools = [{"input_schema": {"type": "object"}, **tool} for tool in self._mcp_tools[label]]
+        item = Item({"id": item_id, "type": "mcp_list_tools", "server_label": label, "tools": tools})
+        self._conversation.append(item)
+        self._tell_item(item)
+        self._emit("mcp_list_tools.completed", item_id=item_id)
 
     def _listen(self, before: TurnDetection | None) -> None:
         turn = self.session.turn_detection
@@ -194,9 +235,14 @@ class Dialogue:
                 code="invalid_tool_call_id",
                 param="item.call_id",
             )
+        answers_question = item.data["type"] == "mcp_approval_response"
+        if answers_question and not self._conversation.has_question(item.data["approval_request_id"]):
+            raise invalid("item.approval_request_id", item.data["approval_request_id"], "Nothing waits for it.")
         self._conversation.insert(item, event.get("previous_item_id"))
         self._tell_item(item)
         self._recognise(item, clips)
+        if answers_question and self._active is None:
+            self._answer()
 
     def _made(self, given: Mapping[str, Any], path: str = "item") -> tuple[Item, list[bytes]]:
         """An item from a client's description, and the sound that came in it. Raises Refusal."""
@@ -518,21 +564,31 @@ class Dialogue:
             response.generating = True
             self._out.append(Generate(response.id, response.prompt()))
 
-    def piece(self, response_id: str, piece: str | FunctionCall, now: float) -> list[Effect]:
-        """The reply engine's next clause or function call."""
+    def piece(self, response_id: str, piece: Piece, now: float) -> list[Effect]:
+        """The reply engine's next piece."""
         self._now = now
         response = self._responses.get(response_id)
         if response is None or not response.takes_more:
             return []
-        if isinstance(piece, FunctionCall):
-            response.call(piece)
-            return self._taken()
-        words = response.say(piece, hold=not self._sounds)
+        match piece:
+            case str():
+                self._say(response, piece)
+            case FunctionCall() | McpCall() | McpQuestion():
+                response.do(piece)
+            case AnyEvent(event):
+                self._out.append(Send({"event_id": self._new_id("event"), **event}))
+            case Failed(message, code, kind):
+                return self.failed(response_id, message, now, code=code, kind=kind)
+            case Filtered():
+                response.filter()
+        return self._taken()
+
+    def _say(self, response: Response, clause: str) -> None:
+        words = response.say(clause, hold=not self._sounds)
         if words and response.speaks:
             self._spoken = True
             plan = response.plan
             self._out.append(Speak(response.id, words, voice_name(plan.voice), plan.speed))
-        return self._taken()
 
     def takes_more(self, response_id: str) -> bool:
         """Whether further pieces of this response mean anything."""
@@ -568,12 +624,14 @@ class Dialogue:
                 self._complete(response)
         return self._taken()
 
-    def failed(self, response_id: str, message: str, now: float, *, code: str = "server_error") -> list[Effect]:
+    def failed(
+        self, response_id: str, message: str, now: float, *, code: str = "server_error", kind: str = "server_error"
+    ) -> list[Effect]:
         """The reply engine or the voice broke; a failed run is a `response.done`, not an `error`."""
         self._now = now
         response = self._responses.get(response_id)
         if response is not None:
-            response.fail(message, code=code, kind="server_error")
+            response.fail(message, code=code, kind=kind)
             self._over(response)
             self._out.append(Cancel(response_id))
         return self._taken()

@@ -112,6 +112,10 @@ class Item:
         """What the reply engine is told of it; None for what says nothing (a call's own record, an emptied answer)."""
         if self.data["type"] == "function_call_output":
             return Turn("tool", str(self.data["output"]))
+        if self.data["type"] == "mcp_call":
+            return Turn("tool", str(self.data.get("output") or "It did not work."))
+        if self.data["type"] == "mcp_approval_response":
+            return Turn("tool", "approved" if self.data["approve"] else "refused")
         if self.data["type"] != "message":
             return None
         role = str(self.data["role"])
@@ -213,6 +217,11 @@ class Conversation:
     def delete(self, item_id: str) -> None:
         del self._items[item_id], self._sizes[item_id]
         self._order.remove(item_id)
+
+    def has_question(self, request_id: str) -> bool:
+        """Whether the use of an MCP tool waits for approval under this id."""
+        item = self._items.get(request_id)
+        return item is not None and item.data["type"] == "mcp_approval_request"
 
     def has_call(self, call_id: str) -> bool:
         return any(item.data["type"] == "function_call" and item.data.get("call_id") == call_id for item in self)

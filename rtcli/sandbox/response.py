@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rtcli.sandbox.engine.base import FunctionCall, Prompt
+from rtcli.sandbox.engine.base import FunctionCall, McpCall, McpQuestion, Prompt
 from rtcli.sandbox.items import Conversation, Item, function_name, functions, turns
 from rtcli.sandbox.session import voice_name
 from rtcli.sandbox.session_shapes import MAX_OUTPUT_TOKENS
@@ -19,6 +19,10 @@ _WORDS = re.compile(r"\s*\S+(?:\s+$)?|\s+")
 """A delta is a word with the space in front of it, which is about what the service sends."""
 _ARGUMENT_DELTA = 24
 """Characters."""
+
+
+_Deed = FunctionCall | McpCall | McpQuestion
+"""What an answer does instead of speaking."""
 
 
 class Emit(Protocol):
@@ -79,9 +83,11 @@ class Response:
         self._output: list[Item] = []
         self._message: Item | None = None
         self._held: list[str] | None = None
-        self._calls: list[FunctionCall] = []
+        self._deeds: list[_Deed] = []
         self._tokens = 0
         self._full = False
+        self._cut_for = "max_output_tokens"
+        """Why it is incomplete, when it is full."""
 
     # --- what it is ---------------------------------------------------------------------------------------------------
 
@@ -161,13 +167,17 @@ class Response:
             self._held.append(words)
         return words
 
-    def call(self, call: FunctionCall) -> None:
-        """A function call: told at once, or after the spoken message that is still open."""
+    def do(self, deed: _Deed) -> None:
+        """A call of a tool, or the question for one: told at once, or after the spoken message that is still open."""
         if self.speaks:
-            self._calls.append(call)
+            self._deeds.append(deed)
             return
         self._close_message("completed")
-        self._tell_call(call)
+        self._tell(deed)
+
+    def filter(self) -> None:
+        """Nothing more of it may be said."""
+        self._full, self._cut_for = True, "content_filter"
 
     def release(self) -> None:
         """Send what was held back."""
@@ -178,10 +188,10 @@ class Response:
     def complete(self) -> None:
         """Everything is made."""
         status = "incomplete" if self._full else "completed"
-        reason = "max_output_tokens" if self._full else None
+        reason = self._cut_for if self._full else None
         self._close_message(status)
-        for call in self._calls:
-            self._tell_call(call)
+        for deed in self._deeds:
+            self._tell(deed)
         self._finish(status, reason=reason)
 
     def cancel(self, reason: str) -> None:
@@ -215,7 +225,8 @@ class Response:
         return index
 
     def _settle(self, item: Item, status: str) -> None:
-        item.data["status"] = status
+        if "status" in item.data:  # items about MCP have none
+            item.data["status"] = status
         if self.conversation is not None:
             self.conversation.weigh(item)
             previous = self.conversation.before(item.id)
@@ -269,6 +280,38 @@ class Response:
         self._emit("response.content_part.done", **where, part=part)
         self._settle(item, status)
         self._message = None
+
+    def _tell(self, deed: _Deed) -> None:
+        match deed:
+            case FunctionCall():
+                self._tell_call(deed)
+            case McpCall():
+                self._tell_mcp_call(deed)
+            case McpQuestion():
+                self._settle(self._added(self._mcp_item("mcp_approval_request", "mcpr", deed, deed.arguments)), "")
+
+    def _mcp_item(self, kind: str, prefix: str, deed: McpCall | McpQuestion, arguments: Mapping[str, Any]) -> Item:
+        named = {"id": self._new_id(prefix), "type": kind, "server_label": deed.server, "name": deed.name}
+        return Item(named | {"arguments": json.dumps(dict(arguments)) if arguments else "{}"})
+
+    def _added(self, item: Item) -> Item:
+        self._add(item)
+        return item
+
+    def _tell_mcp_call(self, call: McpCall) -> None:
+        item = self._mcp_item("mcp_call", "mcp", call, call.arguments)
+        arguments, item.data["arguments"] = item.data["arguments"], ""
+        index = self._add(item)
+        where = {"item_id": item.id, "output_index": index}
+        for start in range(0, len(arguments), _ARGUMENT_DELTA):
+            delta = arguments[start : start + _ARGUMENT_DELTA]
+            self._emit("response.mcp_call_arguments.delta", response_id=self.id, **where, delta=delta)
+        self._emit("response.mcp_call_arguments.done", response_id=self.id, **where, arguments=arguments)
+        self._emit("response.mcp_call.in_progress", **where)
+        error = {"type": "tool_execution_error", "message": call.error} if call.error is not None else None
+        item.data |= {"arguments": arguments, "output": call.output, "error": error}
+        self._emit("response.mcp_call.failed" if error else "response.mcp_call.completed", **where)
+        self._settle(item, "")
 
     def _tell_call(self, call: FunctionCall) -> None:
         call_id, arguments = self._new_id("call"), json.dumps(dict(call.arguments))

@@ -62,7 +62,7 @@ def response_usage(
 def _written(item: Item) -> int:
     spoken = item.is_spoken_question or item.is_spoken_answer
     words = "" if spoken else item.text
-    return text_tokens(words) + text_tokens(item.data.get("output", "")) + text_tokens(item.data.get("arguments", ""))
+    return text_tokens(words) + text_tokens(item.data.get("output") or "") + text_tokens(item.data.get("arguments", ""))
 
 
 def _sound(item: Item) -> int:

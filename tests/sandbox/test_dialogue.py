@@ -35,7 +35,19 @@ from rtcli.sandbox.effects import (
     Transcribe,
     TranscribeClip,
 )
-from rtcli.sandbox.engine.base import FunctionCall, Paused, Resumed, SpeechStarted, SpeechStopped, VoiceActivity
+from rtcli.sandbox.engine.base import (
+    AnyEvent,
+    Failed,
+    Filtered,
+    FunctionCall,
+    McpCall,
+    McpQuestion,
+    Paused,
+    Resumed,
+    SpeechStarted,
+    SpeechStopped,
+    VoiceActivity,
+)
 from rtcli.sandbox.session import Session
 
 
@@ -62,7 +74,8 @@ def counted() -> Any:
 def a_dialogue(session: dict[str, Any] | None = None) -> Dialogue:
     new_id = counted()
     request = session or {"type": "realtime", "model": "gpt-realtime-2"}
-    return Dialogue(Session(new_id("sess"), request, expires_at=1_800_000_000), new_id=new_id, now=0.0)
+    session_ = Session(new_id("sess"), request, expires_at=1_800_000_000)
+    return Dialogue(session_, new_id=new_id, now=0.0, mcp_tools={"docs": [{"name": "search"}]})
 
 
 BEYOND_THE_SDK = {f"$.session.{name}: unknown field" for name in ("id", "object", "expires_at")}
@@ -100,6 +113,12 @@ class Driver:
             "recognised": lambda: dialogue.recognised(first, None if more == "!" else more, now),
             "piece": lambda: dialogue.piece(first, more, now),
             "call": lambda: dialogue.piece(first, a_call(more), now),
+            "mcp": lambda: dialogue.piece(first, McpCall("docs", "search", {"q": "tea"}, more or None, None), now),
+            "mcp_failed": lambda: dialogue.piece(first, McpCall("docs", "search", {"q": "tea"}, None, more), now),
+            "ask": lambda: dialogue.piece(first, McpQuestion("docs", more, {}), now),
+            "filtered": lambda: dialogue.piece(first, Filtered(), now),
+            "broken": lambda: dialogue.piece(first, Failed(more, "insufficient_quota", "insufficient_quota"), now),
+            "event": lambda: dialogue.piece(first, AnyEvent(json.loads(more)), now),
             "synthesised": lambda: dialogue.synthesised(first, int(more), now),
             "failed": lambda: dialogue.failed(first, more, now),
             "cleared": lambda: dialogue.cleared([(first, int(more))], now),
@@ -144,7 +163,7 @@ def _particulars(event: dict[str, Any]) -> Iterator[str]:
             yield f"{name}={event[name]!r}"
     if "item" in event:
         item = event["item"]
-        yield f"item={item['id']} {item['type']} {item.get('role', '-')} {item['status']}"
+        yield f"item={item['id']} {item['type']} {item.get('role', '-')} {item.get('status', '-')}"
     if "response" in event:
         response = event["response"]
         details = response["status_details"] or {}
@@ -190,6 +209,20 @@ def test_the_dialogue_keeps_the_order_of(order: Path) -> None:
     if os.environ.get("RTCLI_WRITE_ORDERS"):
         order.write_text(result)
     assert result == order.read_text()
+
+
+NEVER_OVER_WEBRTC = {
+    "conversation.item.created": "the name of before 2025-08; `added` and `done` took its place",
+    "input_audio_buffer.dtmf_event_received": "a keypad: SIP only",
+    "response.output_audio.delta": "sound goes on the media track",
+}
+
+
+def test_the_orders_show_every_event_that_webrtc_can_show() -> None:
+    shown = {
+        line.split()[1] for order in ORDERS.glob("*.txt") for line in order.read_text().splitlines() if line[:1] == "<"
+    }
+    assert set(schemas()["server_events"]) - shown == set(NEVER_OVER_WEBRTC)
 
 
 # --- what no order can show -------------------------------------------------------------------------------------------

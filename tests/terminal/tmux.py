@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from tests.program import environment
+from tests.program import COMMAND, environment
 
 
 LIMIT = 30.0

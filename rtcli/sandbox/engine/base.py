@@ -69,6 +69,51 @@ class FunctionCall:
 
 
 @dataclass(frozen=True, slots=True)
+class McpCall:
+    """A tool of an MCP server was called, and this came of it. Only a script has one: nothing is called offline."""
+
+    server: str
+    name: str
+    arguments: Mapping[str, Any]
+    output: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class McpQuestion:
+    """May this tool of an MCP server be called? The client answers with an `mcp_approval_response`."""
+
+    server: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyEvent:
+    """An event for the client as it is, whether the protocol knows it or not."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run of the model ends here, in `response.done` with `status: failed`."""
+
+    message: str
+    code: str = "server_error"
+    kind: str = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """The answer ends here, `incomplete` for `content_filter`."""
+
+
+Piece = str | FunctionCall | McpCall | McpQuestion | AnyEvent | Failed | Filtered
+"""What an answer is made of; a string is a clause with its spaces and punctuation: joined they are the text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a response is made from."""
 
@@ -92,8 +137,8 @@ class Engine(Protocol):
     async def transcribe(self, pcm: bytes) -> str:
         """The words in one utterance; empty when there are none."""
 
-    def reply(self, prompt: Prompt) -> AsyncIterator[str | FunctionCall]:
-        """The answer, clause by clause (each with its spaces and punctuation, so that joining them gives the text)."""
+    def reply(self, prompt: Prompt) -> AsyncIterator[Piece]:
+        """The answer, piece by piece."""
 
     def speak(self, text: str, *, voice: str, speed: float) -> AsyncIterator[bytes]:
         """The sound of one clause, in pieces of any length, faster than real time."""

@@ -19,7 +19,7 @@ from typing import Final
 from zlib import crc32
 
 from rtcli.sandbox.engine.activity import TurnRules
-from rtcli.sandbox.engine.base import FunctionCall, Prompt, VoiceActivity, VoiceDetector
+from rtcli.sandbox.engine.base import Piece, Prompt, VoiceActivity, VoiceDetector
 from rtcli.sandbox.engine.reply import answer, clauses
 
 
@@ -56,7 +56,7 @@ class ScriptedEngine:
         seconds = len(pcm) / 2 / RATE
         return f"[speech {seconds:.1f} s]" if seconds >= 0.05 else ""
 
-    async def reply(self, prompt: Prompt) -> AsyncIterator[str | FunctionCall]:
+    async def reply(self, prompt: Prompt) -> AsyncIterator[Piece]:
         said = prompt.history[-1].text if prompt.history else ""
         given = self._texts.get(_plain(said))
         for part in answer(prompt, now=self._clock()) if given is None else clauses(given):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from rtcli.errors import RtcliError
-from rtcli.sandbox.engine.base import FunctionCall, Prompt, VoiceDetector
+from rtcli.sandbox.engine.base import Piece, Prompt, VoiceDetector
 from rtcli.sandbox.engine.reply import answer
 
 
@@ -101,7 +101,7 @@ class SpeechEngine:
     async def transcribe(self, pcm: bytes) -> str:
         return await asyncio.get_running_loop().run_in_executor(self._ears, self._recogniser.recognise, pcm)
 
-    async def reply(self, prompt: Prompt) -> AsyncIterator[str | FunctionCall]:
+    async def reply(self, prompt: Prompt) -> AsyncIterator[Piece]:
         for part in answer(prompt, now=self._clock()):
             yield part
 
