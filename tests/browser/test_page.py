@@ -5,57 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from tests.browser.chromium import chromium
 from tests.browser.driven import Page, driving
+from tests.browser.serving import microphone, running
 
 
-QUESTION = str(files("rtcli.sandbox.engine").joinpath("sample_question.wav"))
 FIRST_SOUND = "parseInt(document.querySelector('#turns tr')?.cells[3].textContent)"
 """The page's own figure of the latest turn, milliseconds."""
 SHOWN = "[...document.querySelectorAll('#events details:not([hidden])')]"
-
-
-@contextmanager
-def serving(log: Path, *options: str) -> Iterator[str]:
-    """`rtcli serve --sandbox` as a user starts it: its address."""
-    command = [
-        sys.executable,
-        "-c",
-        "from rtcli.cli import main; main()",
-        "serve",
-        "--sandbox",
-        "--port",
-        "0",
-        *options,
-    ]
-    environment = {**os.environ, "RTCLI_CONFIG": os.devnull}
-    with (
-        log.open("wb") as err,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True, env=environment) as process,
-    ):
-        try:
-            assert process.stdout
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
-
-
-def microphone(wav: str) -> tuple[str, ...]:
-    """Flags that make a file the microphone, once."""
-    return (
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={wav}%noloop",
-    )
 
 
 async def words(page: Page, who: str) -> str:
@@ -73,7 +34,7 @@ def test_the_page_holds_a_spoken_and_a_typed_conversation(way: str, tmp_path: Pa
     shots = Path(os.environ.get("RTCLI_SCREENSHOTS", tmp_path))
 
     async def run(url: str) -> None:
-        async with driving(url, tmp_path / "profile", *microphone(QUESTION)) as page:
+        async with driving(url, tmp_path / "profile", *microphone(tmp_path)) as page:
             await page.until("document.querySelector('#session').textContent")
             await page.click(f"[value={way}]")
             await page.click("#call")
@@ -88,7 +49,7 @@ def test_the_page_holds_a_spoken_and_a_typed_conversation(way: str, tmp_path: Pa
             await page.until("document.querySelector('#state').textContent == 'idle'")
             assert await page.evaluate("document.querySelector('#problem').hidden")
 
-    with serving(log) as url:
+    with running(log, "serve", "--sandbox", "--port", "0") as url:
         asyncio.run(run(url))
     asked = log.read_text()
     assert ("POST /session 201" in asked) == (way == "session")
