@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from rtcli.commands import auth, config
+from rtcli.commands import auth, calls, config
 from rtcli.commands.devices import devices
 from rtcli.commands.doctor import doctor
 from rtcli.commands.sandbox import sandbox
@@ -44,6 +44,7 @@ app.command()(token)
 app.command()(send)
 app.command()(tail)
 app.command()(serve)
+app.add_typer(calls.app, name="calls")
 app.command()(sandbox)
 app.command()(devices)
 app.command()(doctor)

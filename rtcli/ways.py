@@ -245,7 +245,7 @@ def _minting(settings: Settings) -> Endpoint:
     return there
 
 
-def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:
+def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings, *, name: str = "1") -> Call:
     from rtcli.call import Call
 
     parts = wiring.call_parts(way.signalling, way.url, sound, settings)
@@ -254,7 +254,7 @@ def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings) -> Call:
 
         parts = replace(parts, peer=speaking_speaches(parts.peer))
     plan = replace(plan, update=way.update, filtered=way.dialect.only is not None)
-    return Call(parts, plan, connect_timeout=settings.connect_timeout)
+    return Call(parts, plan, name=name, connect_timeout=settings.connect_timeout)
 
 
 @asynccontextmanager

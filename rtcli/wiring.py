@@ -73,6 +73,13 @@ def history_file(settings: Settings) -> Path | None:
     return places(os.environ)["state"] / "history" if settings.history else None
 
 
+def live_folder() -> Path:
+    """Where live calls of this user listen for other processes."""
+    from rtcli.settings import places
+
+    return places(os.environ)["live"]
+
+
 def stdin_is_terminal() -> bool:
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 

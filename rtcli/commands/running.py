@@ -41,10 +41,12 @@ FACE_GRACE = 5.0
 class Held(Protocol):
     """A call of our own (`rtcli.call.Call`), or one that we joined (`rtcli.joined.JoinedCall`)."""
 
-    event_limit: int | None
-    """Bytes of an event that the other side takes, when it says so; known once the call is up."""
     room: threading.Event
     """Set while the call takes more intents: a pipe that is ahead of the answers waits for it."""
+
+    @property
+    def event_limit(self) -> int | None:
+        """Bytes of an event that the other side takes, when it says so; known once the call is up."""
 
     def post(self, intent: Intent) -> None:
         """Hand over an intent, from any thread."""

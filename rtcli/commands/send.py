@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtcli import ways, wiring
+from rtcli.commands.calls import live_names, the_one
 from rtcli.commands.early import told_in_json
 from rtcli.commands.expecting import Expecting
 from rtcli.commands.options import General, Session, Way, flag, grouped
@@ -65,6 +66,8 @@ class _Request:
     timeout: float
     json: bool
     raw: bool
+    into: str | None
+    """The live call of this machine it goes into."""
     call: str | None
     """The id of a call that somebody else opened."""
     hangup: bool
@@ -103,6 +106,13 @@ def send(
         flag("--call", text="Into a call that somebody else opened, by its id.", panel=INTO, metavar="rtc_…"),
     ] = None,
     hangup: Annotated[bool, flag("--hangup", text="End that call, after what is sent.", panel=INTO)] = False,
+    live: Annotated[bool, flag("--live", text="Send into the one live call on this machine.", panel=INTO)] = False,
+    to: Annotated[
+        str | None,
+        flag(
+            "--to", text="Send into the live call of this name.", panel=INTO, metavar="NAME", autocompletion=live_names
+        ),
+    ] = None,
     until: Annotated[
         str | None,
         flag(
@@ -148,6 +158,7 @@ def send(
       rtcli send --voice-out answer.wav "Read me a poem"
 
       rtcli send --call rtc_abc --hangup "Say goodbye"
+      rtcli send --live "Say that again, in one sentence"
 
     Standard output holds the answer and nothing else. Exits with 5 when the service refuses anything, with 7 when
     the time is up.
@@ -161,6 +172,7 @@ def send(
             words=bool(words), audio=audio, aloud=aloud_by, text=session.text, image=image, role=role
         )
         _refuse_pairs((json, "--json", raw, "--raw"), (dry_run, "--dry-run", check, "--check"))
+        joins = _joins(way, live=live, to=to, call=call)
         one_reader(way, session, **{"-": stdin})
         outgoing = _outgoing(words, image or [], event or [], files, role, respond=not no_response, interrupt=interrupt)
         if not (outgoing.intents or stdin or audio or hangup):
@@ -174,12 +186,13 @@ def send(
         if aloud:
             flags["text"] = False
         settings = wiring.settings_for(flags, general.profile)
+        into = the_one(to) if (live or to is not None) and not (check or dry_run) else None
         if call:
             only_the_service(way, settings, "--call")
-        _refuse_own(call, session, expecting, audio=audio, voice_out=voice_out, hangup=hangup)
+        _refuse_own(joins[0] if joins else "", session, expecting, audio=audio, voice_out=voice_out, hangup=hangup)
         request = _Request(
-            settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, call, hangup,
-            expecting, expected,
+            settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, into, call,
+            hangup, expecting, expected,
         )  # fmt: skip
         _refuse_unpriced(request)
         if check:
@@ -201,8 +214,18 @@ def _refuse_contradictions(
         raise UsageError("only a user shows an image")
 
 
+def _joins(way: Way, *, live: bool, to: str | None, call: str | None) -> list[str]:
+    """The option that names a call that is up, if any. Raises UsageError."""
+    named = [name for name, given in (("--live", live), ("--to", to is not None), ("--call", bool(call))) if given]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} exclude one another")
+    if named and named != ["--call"] and way != Way():
+        raise UsageError(f"{named[0]} goes into a call that is up: options of the way in mean another")
+    return named
+
+
 def _refuse_own(
-    call: str | None,
+    joins: str,
     session: Session,
     expecting: Expecting,
     *,
@@ -210,24 +233,24 @@ def _refuse_own(
     voice_out: str | None,
     hangup: bool,
 ) -> None:
-    """What only a call of its own has, and what only another's."""
-    if call is None:
+    """What only a call of its own has, and what only another's. `joins`: the option that names another's, or ""."""
+    if not joins:
         if hangup:
-            raise UsageError("--hangup ends a call that is up: name it by --call rtc_…")
+            raise UsageError("--hangup ends a call that is up: name it by --live, --to NAME or --call rtc_…")
         return
     if audio or voice_out:
-        raise UsageError("sound goes through a call of its own, and --call joins another's")
+        raise UsageError(f"sound goes through a call of its own, and {joins} joins another's")
     if expecting.expect_audio or expecting.max_latency is not None or expecting.max_cost is not None:
-        raise UsageError("sound, latency and cost are measured in a call of its own, and --call joins another's")
+        raise UsageError(f"sound, latency and cost are measured in a call of its own, and {joins} joins another's")
     if session != Session():
-        raise UsageError('--call joins a session that exists: change it by -e \'{"type":"session.update",…}\'')
+        raise UsageError(f'{joins} joins a session that exists: change it by -e \'{{"type":"session.update",…}}\'')
 
 
 def _refuse_unpriced(request: _Request) -> None:
     """A cost can only be judged by known prices."""
     from rtcli.protocol.usage import PRICES
 
-    elsewhere = request.call or request.settings.server or request.way.token_stdin
+    elsewhere = request.call or request.into or request.settings.server or request.way.token_stdin
     if request.expecting.max_cost is None or elsewhere:
         return
     model = session_for(request.settings, request.wish).get("model")
@@ -350,7 +373,13 @@ async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None])
         async with ways.sideband_call(request.settings, request.call, ends_call=request.hangup) as joined:
             yield joined
         return
+    if request.into is not None:
+        from rtcli.joined import JoinedCall
+        from rtcli.transport.attach import AttachedChannel
 
+        channel = AttachedChannel(wiring.live_folder(), request.into)
+        yield JoinedCall(channel, ends_call=request.hangup)
+        return
     plan = Plan(microphone_is_file=sound.microphone_is_file, microphone_waits=True, ends_with_file=False)
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
     async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:

@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtcli import ways, wiring
+from rtcli.commands.calls import live_names
 from rtcli.commands.early import told_in_json
 from rtcli.commands.options import General, Session, Way, flag, grouped
+from rtcli.commands.past import Past, span
 from rtcli.commands.session import one_reader, only_the_service, wish_of
 from rtcli.errors import UsageError
 from rtcli.sessions import SessionWish
@@ -24,7 +27,7 @@ from rtcli.settings import Settings
 
 if TYPE_CHECKING:
     from rtcli.commands.running import Held
-    from rtcli.protocol.updates import Update
+    from rtcli.protocol.updates import Relayed, Update
     from rtcli.terminal.events import Filter
     from rtcli.terminal.faces import Face
 
@@ -47,6 +50,11 @@ class _Request:
     general: General
     way: Way
     wish: SessionWish
+    source: Path | None
+    new: bool
+    to: str | None
+    past: Past
+    once: bool
     keep: Filter
     until: str | None
     json: bool
@@ -59,7 +67,18 @@ class _Request:
 
 @grouped
 def tail(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="A saved output of --json, or the folder of a recording.", show_default=False
+        ),
+    ] = None,
     *,
+    to: Annotated[
+        str | None,
+        flag("--to", text="Follow this live call alone.", metavar="NAME", autocompletion=live_names),
+    ] = None,
+    once: Annotated[bool, flag("--once", text="End with the call instead of waiting for the next.")] = False,
     new: Annotated[bool, flag("--new", text="Open a listening call of its own and follow that.")] = False,
     call: Annotated[
         str | None, flag("--call", text="A call that somebody else opened, by its id.", metavar="rtc_…")
@@ -80,9 +99,15 @@ def tail(
         str | None, flag("--grep", text="Only those whose JSON holds this.", panel=WHICH, metavar="REGEX")
     ] = None,
     errors: Annotated[bool, flag("--errors", text="Only errors, failures and warnings.", panel=WHICH)] = False,
-    until: Annotated[
-        str | None, flag("--until", text="End after this event of the service.", panel=WHICH, metavar="TYPE")
+    last: Annotated[
+        int | None,
+        flag("-n", text="First the last so many that have been.", panel=WHICH, min=0, max=1_000_000, metavar="N"),
     ] = None,
+    since: Annotated[
+        str | None,
+        flag("--since", text="First what has been: start, or a time back such as 30s.", panel=WHICH, metavar="TIME"),
+    ] = None,
+    until: Annotated[str | None, flag("--until", text="End after this event.", panel=WHICH, metavar="TYPE")] = None,
     full: Annotated[bool, flag("--full", text="Whole events, indented.", panel=OUTPUT)] = False,
     no_fold: Annotated[bool, flag("--no-fold", text="A line for every delta.", panel=OUTPUT)] = False,
     json: Annotated[bool, flag("--json", text="One JSON object a line.", panel=OUTPUT)] = False,
@@ -97,23 +122,23 @@ def tail(
 
     Examples:
 
-      rtcli tail --new
+      rtcli tail
 
-      rtcli tail --new --type 'response.*' --exclude '*.delta'
+      rtcli tail --type 'response.*' --exclude '*.delta'
 
-      rtcli tail --new --json | jq 'select(.type=="error")'
+      rtcli tail --json | jq 'select(.type=="error")'
 
       rtcli tail --call rtc_abc
 
-      rtcli tail --new --server https://voice.example.com --until session.created
+      rtcli tail --since start --once
 
-    A line an event: time, direction, type, the words that matter. A run of deltas is one line. Ctrl-C ends it.
+      rtcli tail recording/
+
+    Follows whatever `rtcli talk` runs on this machine, now and later. A line an event: time, direction, type, the
+    words that matter. A run of deltas is one line. Ctrl-C ends it.
     """
     with wiring.logging_to(general.verbose, general.log), told_in_json(json):
-        if not (new or call):
-            raise UsageError("following a call that is live already is not there yet; --new opens one of its own")
-        if new and call:
-            raise UsageError("--new and --call exclude one another")
+        _refuse_contradictions(new=new, source=source, to=to, call=call, once=once)
         if json and raw:
             raise UsageError("--json and --raw exclude one another")
         keep = _filter(type, exclude, dir, grep, errors=errors)
@@ -122,9 +147,33 @@ def tail(
         if call:
             only_the_service(way, settings, "--call")
         request = _Request(
-            settings, general, way, wish_of(session), keep, until, json, raw, full, not (no_fold or full), call
+            settings,
+            general,
+            way,
+            wish_of(session),
+            Path(source).expanduser() if source is not None else None,
+            new,
+            to,
+            Past(last, span(since) if since else None),
+            once,
+            keep,
+            until,
+            json,
+            raw,
+            full,
+            not (no_fold or full),
+            call,
         )
         raise typer.Exit(_hold(request))
+
+
+def _refuse_contradictions(*, new: bool, source: str | None, to: str | None, call: str | None, once: bool) -> None:
+    asked = {"--new": new, "a FILE": source is not None, "--to": to is not None, "--call": bool(call)}
+    named = [name for name, given in asked.items() if given]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} exclude one another")
+    if once and source is not None:
+        raise UsageError("--once is for live calls; a FILE ends by itself")
 
 
 def _filter(
@@ -150,14 +199,33 @@ def _hold(request: _Request) -> int:
     from rtcli.protocol.errand import Errand
     from rtcli.terminal.exits import INTERRUPTED
 
+    if not (request.new or request.call):
+        return hold(lambda _: _followed(request), _face(request), None, first_interrupt=INTERRUPTED)
     errand = Errand(until=request.until, refusal_ends=False)
     errand.all_given(0)
     return hold(lambda tell: _call(request, tell), _face(request), None, watcher=errand, first_interrupt=INTERRUPTED)
 
 
 @asynccontextmanager
+async def _followed(request: _Request) -> AsyncIterator[Held]:
+    from rtcli.commands.following import Following, Reading
+    from rtcli.terminal.events import entries
+
+    def keep(relayed: Relayed) -> bool:
+        return any(map(request.keep, entries(relayed)))
+
+    if request.source is not None:
+        yield Reading(request.source, past=request.past, until=request.until, keep=keep)
+        return
+    yield Following(
+        wiring.live_folder(), to=request.to, past=request.past, once=request.once, until=request.until, keep=keep
+    )
+
+
+@asynccontextmanager
 async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
     """Somebody else's call, or one with silence for a microphone, whose sound nobody hears."""
+    from rtcli.commands.attended import attended
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.updates import Notice
 
@@ -173,16 +241,18 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
     async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
         for notice in (*request.settings.warnings, *way.notices, way.described):
             tell(Notice(notice))
-        yield ways.make_call(way, sound, Plan(), request.settings)
+        async with attended(None, tell, command="tail", way=way.described) as here:
+            yield here.holds(ways.make_call(way, sound, Plan(), request.settings, name=here.name))
 
 
 def _face(request: _Request) -> Face:
-    from rtcli.terminal.events import entry_of
+    from rtcli.terminal.events import Filter, entry_of
     from rtcli.terminal.faces import JsonFace
     from rtcli.terminal.tail import TailFace
 
     if request.json or request.raw:
-        return JsonFace(sys.stdout, sys.stderr, raw=request.raw, keep=lambda document: request.keep(entry_of(document)))
+        keep = None if request.keep == Filter() else lambda document: request.keep(entry_of(document))
+        return JsonFace(sys.stdout, sys.stderr, raw=request.raw, keep=keep)
     return TailFace(
         sys.stdout,
         sys.stderr,

@@ -17,11 +17,11 @@ from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.session import one_reader, wish_of
 from rtcli.sessions import SessionWish
 from rtcli.settings import Settings
+from rtcli.transport.meeting import check_name
 
 
 if TYPE_CHECKING:
-    from rtcli.call import Call
-    from rtcli.commands.running import Source
+    from rtcli.commands.running import Held, Source
     from rtcli.protocol.updates import Update
     from rtcli.terminal.faces import Face
 
@@ -57,6 +57,7 @@ class _Request:
     initial: str | None
     stdin: Stdin
     on_eof: OnEof
+    name: str | None
 
     @property
     def typed(self) -> bool:
@@ -96,6 +97,10 @@ def talk(
         flag("--events", text="Events between the words: none, key or all.", env="RTCLI_EVENTS", metavar="LEVEL"),
     ] = None,
     initial: Annotated[str | None, flag("--initial", text="Say this first.")] = None,
+    name: Annotated[
+        str | None,
+        flag("--name", text="What other commands call this call (default: the smallest free number).", metavar="NAME"),
+    ] = None,
     json: Annotated[bool, flag("--json", text="Everything as JSON, one object a line.")] = False,
     raw: Annotated[bool, flag("--raw", text="The service's events alone, as they came.", rare=True)] = False,
     stdin: Annotated[
@@ -133,10 +138,12 @@ def talk(
     if ptt:
         flags["vad"] = "off"
     with wiring.logging_to(general.verbose, general.log):
+        if name is not None:
+            name = check_name(name)
         settings = wiring.settings_for(flags, general.profile)
         taken = one_reader(way, session)
         request = _Request(
-            settings, general, way, wish_of(session), not taken, json, raw, muted, ptt, initial, stdin, on_eof
+            settings, general, way, wish_of(session), not taken, json, raw, muted, ptt, initial, stdin, on_eof, name
         )
         raise typer.Exit(_hold(request))
 
@@ -149,8 +156,9 @@ def _hold(request: _Request) -> int:
 
 
 @asynccontextmanager
-async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Call]:
+async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
     """The call and everything behind it."""
+    from rtcli.commands.attended import attended
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.intents import Mute, Say
     from rtcli.protocol.updates import Notice, Warned
@@ -178,12 +186,13 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
         for notice in way.notices:
             tell(Notice(notice))
         tell(Notice(f"{sound.described} · {way.described}"))
-        call = ways.make_call(way, sound, plan, settings)
-        if request.muted or request.ptt:
-            call.post(Mute(on=True))
-        if request.initial:
-            call.post(Say(request.initial))
-        yield call
+        async with attended(request.name, tell, command="talk", way=way.described) as here:
+            call = here.holds(ways.make_call(way, sound, plan, settings, name=here.name))
+            if request.muted or request.ptt:
+                call.post(Mute(on=True))
+            if request.initial:
+                call.post(Say(request.initial))
+            yield call
 
 
 def _samples(request: _Request, sound: wiring.Sound) -> bool:

@@ -82,6 +82,8 @@ LONGEST, ENDING_SOON = 3600.0, 300.0
 """Seconds a session lasts at the service that says when it expires, and how long before the end the user is told."""
 
 _SHOWN_BY_NO_FILTER = (ev.SessionCreated, ev.SessionUpdated, ev.ResponseCreated, ev.ResponseDone, ev.ErrorEvent)
+_GUESTS = 1024
+"""Events of attached processes that are remembered."""
 _AT_ONCE = frozenset({"response.cancel", "output_audio_buffer.clear", "input_audio_buffer.append"})
 """Client events that are about this moment: they never stand in line."""
 
@@ -159,6 +161,8 @@ class Conversation:
         self._settle_until = 0.0
         self._problem: RtcliError | None = None
         self._finished = False
+        self._guests: deque[str] = deque(maxlen=_GUESTS)
+        """Events of attached processes, by `event_id`."""
         # One step.
         self._now = 0.0
         self._serial = 0
@@ -366,6 +370,8 @@ class Conversation:
     def _send_given(self, intent: SendEvent) -> None:
         self._lines_came = True
         event = intent.event
+        if intent.guest:
+            self._guests.append(str(event.get("event_id")))
         if str(event.get("type")) in _AT_ONCE:
             self._send_alone(event)
             return
@@ -509,12 +515,12 @@ class Conversation:
         """The service refused a request, or what belongs before it."""
         if event_id != asked.create_id:
             # It answers all the same, and not what was asked.
-            self._refuse(error)
+            self._refuse(error, event_id)
             self._stop_answer_to(asked)
             return
         self._stop_next = self._stop_next and asked is not self._requests.asked
         if not self._requests.refused(asked, error.code, self._now, running=bool(self._answers.running)):
-            self._refuse(error)
+            self._refuse(error, event_id)
         self._advance()
 
     def _stop_answer_to(self, asked: Asked) -> None:
@@ -526,12 +532,15 @@ class Conversation:
     def _not_sent(self, event_id: str, error: ServiceError) -> None:
         self._unanswered.refused(event_id)
         self._requests.drop(event_id)
-        self._refuse(error)
+        self._refuse(error, event_id)
         if event_id == self._update_id:
             self._session_refused(error)
         self._advance()
 
-    def _refuse(self, error: ServiceError) -> None:
+    def _refuse(self, error: ServiceError, event_id: str = "") -> None:
+        if event_id and event_id in self._guests:
+            self._warn(f"refused to an attached process: {error}", "guest_refused")
+            return
         self._problem = self._problem or error
         self._updates.append(Refused(error))
 
@@ -729,7 +738,7 @@ class Conversation:
             self._warn(str(error), COLLISION)
         else:
             self._requests.drop(named)
-            self._refuse(error)
+            self._refuse(error, named)
             if not named:
                 self._doubt(error)
 

@@ -27,6 +27,8 @@ class SendEvent:
     """A client event as the user wrote it."""
 
     event: JsonObject
+    guest: bool = False
+    """Of a process that is attached to the call: what the service says to it is not the call's own outcome."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class Relayed:
     """A JSON object on one line."""
     wall: datetime | None = None
     """When it happened; None: just now."""
+    several: bool = False
+    """Other calls are followed beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from rich.text import Text
 
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse, text_of
-from rtcli.protocol.updates import Stats, Update
+from rtcli.protocol.updates import Relayed, Stats, Update
 from rtcli.terminal.ndjson import Direction, Document, documents
 from rtcli.terminal.text import safe, safe_lines
 
@@ -38,13 +38,15 @@ class Entry:
     event: JsonObject
     text: str
     """The event as JSON."""
+    mark: str = ""
+    """The call it belongs to, where there are several."""
 
     @property
-    def folds_into(self) -> tuple[Direction, str, Json, Json] | None:
+    def folds_into(self) -> tuple[str, Direction, str, Json, Json] | None:
         """What a run has in common; None: stands alone."""
         if not self.type.endswith(FOLDED):
             return None
-        return self.direction, self.type, self.event.get("item_id"), self.event.get("response_id")
+        return self.mark, self.direction, self.type, self.event.get("item_id"), self.event.get("response_id")
 
     @property
     def is_error(self) -> bool:
@@ -55,6 +57,10 @@ class Entry:
 
 def entries(update: Update) -> list[Entry]:
     """What an update is for the eyes: none, one, or (a bad event) two. Figures of every second are no events."""
+    if isinstance(update, Relayed):
+        entry = entry_of(Document(update.direction, update.raw))
+        quiet = entry.type == "rtcli.stats"
+        return [] if quiet else [replace(entry, mark=update.name) if update.several else entry]
     return [] if isinstance(update, Stats) else [entry_of(document) for document in documents(update)]
 
 
@@ -128,6 +134,8 @@ def line(run: Run) -> Text:
     counted = f"{run.count} events" if run.count > 1 else ""
     error = "rt.error" if run.first.is_error else ""
     text = Text(f"{run.wall:%H:%M:%S}.{run.wall.microsecond // 1000:03d} ", style="rt.quiet")
+    if run.first.mark:
+        text.append(f"[{safe(run.first.mark)}] ", style="rt.quiet")
     text.append(f"{ARROWS[run.first.direction]} ", style=f"rt.{run.first.direction}")
     text.append(safe(run.first.type), style=error or "bold")
     for part in (counted, words):
@@ -307,7 +315,8 @@ def _turn(event: JsonObject) -> str:
 
 
 def _closed(event: JsonObject) -> str:
-    return _joined(event["reason"], f"exit {event['exit']}")
+    status = event.get("exit")
+    return _joined(event["reason"], None if status is None else f"exit {status}")
 
 
 def _message(event: JsonObject) -> str:
@@ -357,6 +366,7 @@ _ABOUT: dict[str, Callable[[JsonObject], str]] = {
     "rtcli.warning": _message,
     "rtcli.error": _message,
     "rtcli.closed": _closed,
+    "rtcli.call_closed": _closed,
 }
 
 _BY_END: tuple[tuple[str, Callable[[JsonObject], str]], ...] = (

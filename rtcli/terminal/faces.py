@@ -16,7 +16,7 @@ from rich.theme import Theme
 
 from rtcli.errors import ServiceError
 from rtcli.protocol.codec import text_of
-from rtcli.protocol.updates import Closed, Connected, EventIn, Refused, Update, Words
+from rtcli.protocol.updates import Closed, Connected, EventIn, Refused, Relayed, Update, Words
 from rtcli.terminal import lines, ndjson
 
 
@@ -99,7 +99,7 @@ class JsonFace:
         self._refused: Exception | None = None
 
     def show(self, update: Update, at: float) -> None:
-        if isinstance(update, Connected):
+        if isinstance(update, (Connected, Relayed)):
             self._sid = update.name
         told = isinstance(update, Closed) and update.error is not None and update.error is self._refused
         if isinstance(update, Refused):
@@ -115,21 +115,28 @@ class JsonFace:
         """`told`: what ended the call stands there already."""
         if isinstance(update, Closed) and update.error is not None and not told:
             self._write(self._stamped(ndjson.Document("local", text_of(ndjson.error_object(update.error))), at))
+        wall = update.wall if isinstance(update, Relayed) else None
         for document in ndjson.documents(update):
             if isinstance(update, Closed) or self._keep is None or self._keep(document):
-                self._write(self._stamped(document, at))
+                self._write(self._stamped(document, at, wall))
 
     def rest(self) -> float | None:
         return None
 
     def _show_raw(self, update: Update) -> None:
-        if isinstance(update, EventIn) and (self._keep is None or all(map(self._keep, ndjson.documents(update)))):
+        if not isinstance(update, (EventIn, Relayed)) or (isinstance(update, Relayed) and update.direction != "in"):
+            return
+        if self._keep is None or all(map(self._keep, ndjson.documents(update))):
             self._write(ndjson.one_object_line(update.raw))
 
-    def _stamped(self, document: ndjson.Document, at: float) -> str:
+    def _stamped(self, document: ndjson.Document, at: float, wall: datetime | None = None) -> str:
         self._seq += 1
         return ndjson.stamped(
-            document, seq=self._seq, wall=datetime.now(UTC), ms=(at - self._began) * 1000, sid=self._sid
+            document,
+            seq=self._seq,
+            wall=wall.astimezone(UTC) if wall else datetime.now(UTC),
+            ms=(at - self._began) * 1000,
+            sid=self._sid,
         )
 
     def _write(self, line: str) -> None:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from rich.text import Text
 
-from rtcli.protocol.updates import Closed, Update
+from rtcli.protocol.updates import Closed, Relayed, Update
 from rtcli.terminal import lines
 from rtcli.terminal.events import Entry, Run, entries, line, lines_of
 from rtcli.terminal.faces import console
@@ -40,7 +40,8 @@ class TailFace:
         self._hidden = 0
 
     def show(self, update: Update, at: float) -> None:
-        wall = datetime.fromtimestamp(time.time() - (time.monotonic() - at)).astimezone()
+        told = update.wall if isinstance(update, Relayed) else None
+        wall = told or datetime.fromtimestamp(time.time() - (time.monotonic() - at)).astimezone()
         for entry in entries(update):
             self._take(entry, wall)
         status = lines.status(update)

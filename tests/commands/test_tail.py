@@ -60,7 +60,12 @@ def test_ctrl_c_is_130(tmp_path: Path, base_url: str) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [((), "--new"), (("--new", "--grep", "("), "--grep"), (("--new", "--json", "--raw"), "--raw")],
+    [
+        (("--new", "--to", "1"), "--to"),
+        (("--since", "yesterday"), "--since"),
+        (("--new", "--grep", "("), "--grep"),
+        (("--new", "--json", "--raw"), "--raw"),
+    ],
 )
 def test_a_wrong_wish_is_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     done = rtcli("tail", *arguments, home=tmp_path)

@@ -1,0 +1,250 @@
+"""What `tail` follows that is not a call of its own: live calls of this user, or what was saved of one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from rtcli.commands.past import Keep, Past
+from rtcli.errors import RtcliError, UsageError
+from rtcli.protocol.codec import NotJson, parse, text_of
+from rtcli.protocol.intents import Fail, HangUp, Intent
+from rtcli.protocol.updates import Closed, Notice, Relayed, Update, Warned
+from rtcli.terminal.events import entry_of
+from rtcli.terminal.ndjson import Direction, Document
+from rtcli.transport import attach, meeting
+from rtcli.transport.attach import Attachment, Line
+
+
+LOOK = 0.2
+"""Seconds between two looks for calls that have begun."""
+LONGEST_LINE = attach.LARGEST_LINE
+_CLOSED = '"rtcli.closed"'
+
+
+class Following:
+    """To its runner a call like any other; ends when it is told to, at `until`, or (`once`) with what it follows."""
+
+    def __init__(self, folder: Path, *, to: str | None, past: Past, once: bool, until: str | None, keep: Keep) -> None:
+        self._folder = folder
+        self._to = to
+        self._past = past
+        self._once = once
+        self._until = until
+        self._keep = keep
+        self._queue: asyncio.Queue[Update] = asyncio.Queue(maxsize=1000)
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[Closed] = self._loop.create_future()
+        self._followed: dict[str, asyncio.Task[None]] = {}
+        self._refused: set[str] = set()
+        self._met = 0
+        self.room = threading.Event()
+
+    event_limit = None
+
+    def post(self, intent: Intent) -> None:
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._take, intent)
+
+    def _take(self, intent: Intent) -> None:
+        if isinstance(intent, HangUp):
+            self._end(Closed(time.monotonic(), intent.reason, exit=intent.exit))
+        elif isinstance(intent, Fail):
+            self._end(Closed(time.monotonic(), str(intent.error), error=intent.error))
+
+    def _end(self, closed: Closed) -> None:
+        if not self._ended.done():
+            self._ended.set_result(closed)
+
+    async def run(self) -> AsyncIterator[Update]:
+        looking = asyncio.create_task(self._look())
+        try:
+            while not (self._ended.done() and self._queue.empty()):
+                getting = asyncio.ensure_future(self._queue.get())
+                await asyncio.wait((getting, self._ended), return_when=asyncio.FIRST_COMPLETED)
+                if not getting.done():
+                    getting.cancel()
+                    continue
+                update = getting.result()
+                yield update
+                if self._is_last(update):
+                    self._end(Closed(time.monotonic(), f"{self._until} came"))
+                    break
+            yield self._ended.result()
+        finally:
+            for task in (looking, *self._followed.values()):
+                task.cancel()
+            await asyncio.gather(looking, *self._followed.values(), return_exceptions=True)
+
+    def _is_last(self, update: Update) -> bool:
+        if not self._until or not isinstance(update, Relayed):
+            return False
+        return _type_matches(update, self._until)
+
+    # ---- which calls ----
+
+    async def _look(self) -> None:
+        try:
+            await self._look_for_ever()
+        except RtcliError as error:
+            self._end(Closed(time.monotonic(), str(error), error=error))
+
+    async def _look_for_ever(self) -> None:
+        first, waits = True, False
+        while True:
+            for name in self._new_names():
+                await self._begin(name, first=first)
+            if self._once and self._met and not self._followed:
+                self._end(Closed(time.monotonic(), "the call ended"))
+                return
+            if not self._followed and not waits:
+                which = f"no live call is called {self._to}" if self._to else "no live call"
+                await self._queue.put(Notice(f"{which}; waiting for one (`rtcli talk` begins one)"))
+            waits = not self._followed
+            first = False
+            await asyncio.sleep(LOOK)
+
+    def _new_names(self) -> list[str]:
+        there = meeting.names(self._folder)
+        self._refused &= set(there)
+        wanted = [name for name in there if self._to in {None, name}]
+        return [name for name in wanted if name not in self._followed and name not in self._refused]
+
+    async def _begin(self, name: str, *, first: bool) -> None:
+        """One that began while we waited is shown from its start."""
+        past = self._past if first else Past(since=float("inf"))
+        try:
+            attachment = await attach.attach(self._folder, name, history=past.wanted)
+        except (ConnectionRefusedError, FileNotFoundError):
+            await asyncio.to_thread(meeting.is_gone, self._folder, name)
+            return
+        except (OSError, RtcliError) as error:
+            self._refused.add(name)
+            await self._queue.put(Warned(f"call {name} can not be followed: {error}"))
+            return
+        self._met += 1
+        if self._met > 1 or not first:
+            await self._queue.put(Notice(f"following call {name}"))
+        task = asyncio.create_task(self._follow(attachment, past))
+        self._followed[name] = task
+
+    # ---- one call ----
+
+    async def _follow(self, attachment: Attachment, past: Past) -> None:
+        try:
+            await self._relay(attachment, past)
+        finally:
+            self._followed.pop(attachment.name, None)
+            with suppress(asyncio.CancelledError):
+                await attachment.close()
+
+    async def _relay(self, attachment: Attachment, past: Past) -> None:
+        been: deque[Relayed] | None = deque(maxlen=attach.REMEMBERED * 2)
+        closed = False
+        async for raw in attachment.lines():
+            try:
+                line = attach.line_of(raw)
+            except NotJson:
+                continue
+            if been is not None and '"rtcli.attached"' in line.raw[:40]:
+                for each in past.chosen(list(been), datetime.now(UTC), self._keep):
+                    await self._queue.put(each)
+                been = None
+                continue
+            closed = closed or (line.direction == "local" and _CLOSED in line.raw[:40])
+            relayed = _relayed(attachment.name, line, several=self._several)
+            if been is None:
+                await self._queue.put(relayed)
+            else:
+                been.append(relayed)
+        if not closed:
+            gone = text_of({"type": "rtcli.call_closed", "exit": None, "reason": "its process is gone"})
+            await self._queue.put(Relayed(attachment.name, "local", gone, several=self._several))
+
+    @property
+    def _several(self) -> bool:
+        return len(self._followed) > 1
+
+
+def _relayed(name: str, line: Line, *, several: bool = False) -> Relayed:
+    """A call's own last line is not the last of this output."""
+    direction: Direction = "in" if line.direction == "in" else "out" if line.direction == "out" else "local"
+    raw = line.raw
+    if direction == "local" and _CLOSED in raw[:40]:
+        raw = raw.replace(_CLOSED, '"rtcli.call_closed"', 1)
+    return Relayed(name, direction, raw, line.wall, several=several)
+
+
+class Reading:
+    """A saved NDJSON file, or the folder of a recording, as if it happened now."""
+
+    event_limit = None
+
+    def __init__(self, source: Path, *, past: Past, until: str | None, keep: Keep) -> None:
+        """Raises UsageError when there is nothing to read."""
+        self._file = source / "events.ndjson" if source.is_dir() else source
+        self._past = past
+        self._until = until
+        self._keep = keep
+        self._ended: Closed | None = None
+        self.room = threading.Event()
+        try:
+            with self._file.open("rb"):
+                pass
+        except OSError as error:
+            raise UsageError(f"{self._file}: {error.strerror or error}") from None
+
+    def post(self, intent: Intent) -> None:
+        if isinstance(intent, HangUp):
+            self._ended = Closed(time.monotonic(), intent.reason, exit=intent.exit)
+
+    async def run(self) -> AsyncIterator[Update]:
+        count = 0
+        async for update in self._chosen():
+            if self._ended:
+                break
+            yield update
+            if self._until and isinstance(update, Relayed) and _type_matches(update, self._until):
+                self._ended = Closed(time.monotonic(), f"{self._until} came")
+                break
+            count += 1
+            if count % 100 == 0:
+                await asyncio.sleep(0.001)  # the face has its turn, and Ctrl-C
+        yield self._ended or Closed(time.monotonic(), "end of the file")
+
+    async def _chosen(self) -> AsyncIterator[Update]:
+        if not (self._past.wanted or self._past.last == 0):
+            for update in await asyncio.to_thread(self._updates):
+                yield update
+            return
+        relayed = [each for each in await asyncio.to_thread(self._updates) if isinstance(each, Relayed)]
+        last = next((each.wall for each in reversed(relayed) if each.wall), datetime.now(UTC))
+        for each in self._past.chosen(relayed, last, self._keep):
+            yield each
+
+    def _updates(self) -> list[Update]:
+        found: list[Update] = []
+        name = self._file.parent.name if self._file.name == "events.ndjson" else self._file.stem
+        with self._file.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                if not raw.strip():
+                    continue
+                try:
+                    line = attach.line_of(raw)
+                    parse(line.raw)
+                    found.append(replace(_relayed(name, line), name=str(line.stamp.get("sid") or name)))
+                except NotJson as error:
+                    found.append(Warned(f"{self._file}, line {number}: {error}", "not_json"))
+        return found
+
+
+def _type_matches(update: Relayed, glob: str) -> bool:
+    return fnmatchcase(entry_of(Document(update.direction, update.raw)).type, glob)
