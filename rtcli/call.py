@@ -19,9 +19,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rtcli.audio.base import Microphone, Speaker
@@ -56,6 +56,7 @@ from rtcli.protocol.updates import (
     Notice,
     Update,
 )
+from rtcli.protocol.usage import PRICES, Price
 from rtcli.transport.base import AudioSink, AudioSource, Deliver, Down, Message, Opened, Peer, Signal
 
 
@@ -123,6 +124,7 @@ class Parts:
     speaker_asked: bool = False
     figures: Callable[[], JsonObject] = dict
     """What the sound's parts count, for stats; called once a second."""
+    prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
     devices: Devices | None = None
     """None where none can be chosen in mid-call."""
     prepare: Callable[[], Awaitable[None]] = _nothing
@@ -153,7 +155,7 @@ class Call:
         self._opening: set[asyncio.Task[None]] = set()
         sound = Sound(parts.microphone, parts.speaker, parts.microphone_asked, parts.speaker_asked, parts.devices)
         self._ends = Ends(sound, parts.uplink, self._pull, self._tell)
-        self._measures = Measures(parts.uplink, parts.playout, parts.echo, parts.figures, self._tell)
+        self._measures = Measures(parts.uplink, parts.playout, parts.echo, parts.figures, parts.prices, self._tell)
         self.event_limit: int | None = None
         """Bytes of an event that the other side takes; known once the call is up."""
         self.room = threading.Event()

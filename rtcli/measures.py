@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.latency import TurnTimer
 from rtcli.protocol.server_events import Malformed, ServerEvent, Unknown
 from rtcli.protocol.updates import Spent, Stats, TurnTimed, Update, Vitals
-from rtcli.protocol.usage import Bill
+from rtcli.protocol.usage import Bill, Price
 from rtcli.transport.base import AudioSink, AudioSource, Peer, PeerStats
 
 
@@ -64,6 +64,7 @@ class Measures:
         playout: Downlink,
         echo: EchoCanceller,
         figures: Callable[[], JsonObject],
+        prices: Mapping[str, Price],
         tell: Callable[[Update], None],
     ) -> None:
         self._uplink = uplink
@@ -72,7 +73,7 @@ class Measures:
         self._figures = figures
         self._tell = tell
         self._timer = TurnTimer()
-        self._bill = Bill()
+        self._bill = Bill(prices=prices)
         self._vitals = Vitals(level=0.0, muted=False)
         self._looks = 0
         self._counted: PeerStats | None = None

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rtcli import services, wiring
@@ -49,6 +49,8 @@ class WayIn:
     update: JsonObject | None = None
     """The session, where it can only follow as an event."""
     notices: tuple[str, ...] = ()
+    session: JsonObject = field(default_factory=dict)
+    """What is asked for, as far as it is decided here."""
 
 
 @asynccontextmanager
@@ -142,7 +144,8 @@ async def _sandbox_way(settings: Settings, http: Http, wish: SessionWish) -> Asy
         url = await asyncio.to_thread(server.start)
         notices = tuple(notice for notice in (raised, made.notice) if notice)
         signalling = EphemeralKey(http, Endpoint(url), PLACEHOLDER, session)
-        yield WayIn(signalling, url, f"sandbox, {made.engine.name} (English only)", OPENAI, notices=notices)
+        described = f"sandbox, {made.engine.name} (English only)"
+        yield WayIn(signalling, url, described, OPENAI, notices=notices, session=session)
     finally:
         await asyncio.to_thread(server.stop)
         made.engine.close()
@@ -188,7 +191,8 @@ async def _service_way(settings: Settings, http: Http, wish: SessionWish) -> Way
     signalling = (Direct if settings.direct else EphemeralKey)(http, there, key, session)
     model = session.get("model", settings.model)
     described = f"{host_of(settings.base_url)}, {model}"
-    return WayIn(signalling, settings.base_url, described, there.dialect, notices=_unwritten(there.dialect, session))
+    notices = _unwritten(there.dialect, session)
+    return WayIn(signalling, settings.base_url, described, there.dialect, notices=notices, session=session)
 
 
 async def _keyless_way(settings: Settings, http: Http, there: Endpoint, session: JsonObject) -> WayIn:
@@ -202,7 +206,8 @@ async def _keyless_way(settings: Settings, http: Http, there: Endpoint, session:
     said = {name: value for name, value in session.items() if name != "model"}
     there, key = await services.with_key(settings, has_terminal=wiring.stdin_is_terminal())
     update = said if said.keys() - {"type"} else None
-    return WayIn(ReadyKey(http, there, key, model), settings.base_url, described, there.dialect, update)
+    signalling = ReadyKey(http, there, key, model)
+    return WayIn(signalling, settings.base_url, described, there.dialect, update, session=session)
 
 
 def _unwritten(dialect: Dialect, session: JsonObject) -> tuple[str, ...]:

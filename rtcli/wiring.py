@@ -94,6 +94,7 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
     from rtcli.audio.playout import Playout
     from rtcli.audio.uplink import Uplink
     from rtcli.call import Parts
+    from rtcli.protocol.usage import price_table
 
     loopback = is_loopback(host_of(url))
     canceller = make_canceller(sound.echo_mode(settings))
@@ -117,6 +118,7 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
         speaker_asked=sound.speaker_asked,
         devices=sound.devices,
         figures=lambda: {"uplink": asdict(uplink.stats()), **sound.figures()},
+        prices=price_table(settings.prices),
         prepare=load_webrtc,
     )
 

@@ -22,6 +22,7 @@ from rtcli.transport.meeting import check_name
 
 if TYPE_CHECKING:
     from rtcli.commands.running import Held, Source
+    from rtcli.protocol.budget import Limits
     from rtcli.protocol.updates import Update
     from rtcli.terminal.faces import Face
 
@@ -38,6 +39,7 @@ class Stdin(StrEnum):
 
 
 SOUND = "Sound"
+LIMITS = "Limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def talk(
         str | None,
         flag("--events", text="Events between the words: none, key or all.", env="RTCLI_EVENTS", metavar="LEVEL"),
     ] = None,
-    initial: Annotated[str | None, flag("--initial", text="Say this first.")] = None,
+    initial: Annotated[str | None, flag("--initial", text="Say this first.", metavar="TEXT")] = None,
     name: Annotated[
         str | None,
         flag("--name", text="What other commands call this call (default: the smallest free number).", metavar="NAME"),
@@ -109,6 +111,24 @@ def talk(
     on_eof: Annotated[
         OnEof, flag("--on-eof", text="At the end of standard input: wait, hangup or stay.", rare=True)
     ] = OnEof.WAIT,
+    max_cost: Annotated[
+        float | None,
+        flag("--max-cost", text="End at this cost (estimated).", env="RTCLI_MAX_COST", metavar="DOLLARS", panel=LIMITS),
+    ] = None,
+    max_duration: Annotated[
+        float | None,
+        flag("--max-duration", text="End after so long.", env="RTCLI_MAX_DURATION", metavar="SECONDS", panel=LIMITS),
+    ] = None,
+    idle_timeout: Annotated[
+        float | None,
+        flag(
+            "--idle-timeout",
+            text="End when nobody has spoken or typed for so long.",
+            env="RTCLI_IDLE_TIMEOUT",
+            metavar="SECONDS",
+            panel=LIMITS,
+        ),
+    ] = None,
     way: Way,
     session: Session,
     general: General,
@@ -134,6 +154,9 @@ def talk(
         "audio_output": output,
         "audio_echo": echo,
         "events": events,
+        "max_cost": max_cost,
+        "max_duration": max_duration,
+        "idle_timeout": idle_timeout,
     }
     if ptt:
         flags["vad"] = "off"
@@ -150,18 +173,30 @@ def talk(
 
 def _hold(request: _Request) -> int:
     from rtcli.commands.running import hold
+    from rtcli.protocol.budget import Budget
+    from rtcli.protocol.usage import price_table
 
     face, source = _ends(request)
-    return hold(lambda tell: _call(request, tell), face, source)
+    budget = Budget(_limits(request), price_table(request.settings.prices))
+    return hold(lambda tell: _call(request, tell), face, source, watcher=budget)
+
+
+def _limits(request: _Request) -> Limits:
+    from rtcli.protocol.budget import Limits
+
+    settings = request.settings
+    return Limits(settings.max_cost, settings.max_duration, settings.idle_timeout)
 
 
 @asynccontextmanager
 async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
     """The call and everything behind it."""
     from rtcli.commands.attended import attended
+    from rtcli.protocol.budget import refuse_unpriced
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.intents import Mute, Say
     from rtcli.protocol.updates import Notice, Warned
+    from rtcli.protocol.usage import price_table
 
     settings = request.settings
     loop = asyncio.get_running_loop()
@@ -183,6 +218,7 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
     )
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
     async with ways.way_in(settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
+        refuse_unpriced(_limits(request), way.session, price_table(settings.prices))
         for notice in way.notices:
             tell(Notice(notice))
         tell(Notice(f"{sound.described} · {way.described}"))

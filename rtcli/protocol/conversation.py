@@ -874,7 +874,8 @@ class Conversation:
         thinking = (
             bool(self._requests.asked or self._answers.running or self._now < self._expected_until) and not speaking
         )
-        activity = Activity(user_speaking=self._user_speaking, model_speaking=speaking, thinking=thinking)
+        user = self._user_speaking or self._talking
+        activity = Activity(user_speaking=user, model_speaking=speaking, thinking=thinking)
         if activity != self._activity:
             self._activity = activity
             self._updates.append(activity)

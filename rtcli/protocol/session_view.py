@@ -33,6 +33,13 @@ class SessionView:
         return bool(self._turn_detection.get("create_response", True))
 
     @property
+    def models(self) -> list[str]:
+        """What is paid for: the model and the transcriber, as far as they are named."""
+        transcription = self._input.get("transcription")
+        transcriber = transcription.get("model") if isinstance(transcription, dict) else None
+        return [name for name in (self.session.get("model"), transcriber) if isinstance(name, str)]
+
+    @property
     def is_without_words(self) -> bool:
         """Nobody recognises what the user says. Where a server does not say, words may come."""
         return "transcription" in self._input and self._input["transcription"] is None

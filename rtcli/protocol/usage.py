@@ -6,8 +6,10 @@ here they are summed. Money is an estimate: known prices of known models, never 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from rtcli.errors import UsageError
 from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.server_events import TokenDetails, Usage
 
@@ -48,26 +50,27 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars per million tokens of each kind, or a minute of speech."""
+    """Dollars per million tokens of each kind, or a minute of speech. None: not known, which is not nothing."""
 
-    text_in: float = 0.0
-    text_cached: float = 0.0
-    text_out: float = 0.0
-    audio_in: float = 0.0
-    audio_cached: float = 0.0
-    audio_out: float = 0.0
-    image_in: float = 0.0
-    image_cached: float = 0.0
-    minute: float = 0.0
+    text_in: float | None = None
+    text_cached: float | None = None
+    text_out: float | None = None
+    audio_in: float | None = None
+    audio_cached: float | None = None
+    audio_out: float | None = None
+    image_in: float | None = None
+    image_cached: float | None = None
+    minute: float | None = None
 
-    def of(self, tokens: Tokens, seconds: float) -> float:
-        """Dollars."""
-        counted: float = sum(getattr(tokens, f.name) * getattr(self, f.name) for f in fields(tokens))
-        return counted / PER_MILLION + seconds / 60 * self.minute
+    def of(self, tokens: Tokens, seconds: float) -> float | None:
+        """Dollars; None when anything was used that has no price."""
+        used = {f.name: getattr(tokens, f.name) / PER_MILLION for f in fields(tokens)} | {"minute": seconds / 60}
+        priced = [(amount, getattr(self, name)) for name, amount in used.items() if amount]
+        return None if any(price is None for _, price in priced) else sum(amount * price for amount, price in priced)
 
 
 _LARGE = Price(4.00, 0.40, 24.00, 32.00, 0.40, 64.00, 5.00, 0.50)
-PRICES: dict[str, Price] = {
+PRICES: Mapping[str, Price] = {
     "gpt-realtime-2.1": _LARGE,
     "gpt-realtime-2": _LARGE,
     "gpt-realtime-2.1-mini": Price(0.60, 0.06, 2.40, 10.00, 0.30, 20.00, 0.80, 0.08),
@@ -80,6 +83,15 @@ PRICES: dict[str, Price] = {
 }
 
 
+def price_table(own: Mapping[str, Mapping[str, float]]) -> Mapping[str, Price]:
+    """The known prices, with the user's own in the place of whole entries. Raises UsageError for an unknown kind."""
+    kinds = [f.name for f in fields(Price)]
+    for model, given in own.items():
+        if unknown := [kind for kind in given if kind not in kinds]:
+            raise UsageError(f"prices.{model} has no {unknown[0]!a}; there are: {', '.join(kinds)}")
+    return {**PRICES, **{model: Price(**given) for model, given in own.items()}}
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """What one model used."""
@@ -89,20 +101,18 @@ class Share:
     seconds: float = 0.0
     """Speech billed by duration."""
 
-    @property
-    def cost(self) -> float | None:
+    def cost(self, prices: Mapping[str, Price] = PRICES) -> float | None:
         """Dollars; None when the model's price is not known, or not in the unit that was used."""
-        price = PRICES.get(self.model)
-        if price is None or (self.seconds and not price.minute) or (self.tokens != Tokens() and price.minute):
-            return None
-        return price.of(self.tokens, self.seconds)
+        price = prices.get(self.model)
+        return None if price is None else price.of(self.tokens, self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
     """Everything used so far, by model. A value: adding gives a new one."""
 
-    shares: dict[str, Share] = field(default_factory=dict)
+    shares: Mapping[str, Share] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=lambda: PRICES, repr=False)
 
     def plus_response(self, model: str, usage: Usage | None) -> Bill:
         return self if usage is None else self._plus(Share(model, response_tokens(usage)))
@@ -115,18 +125,34 @@ class Bill:
     def _plus(self, used: Share) -> Bill:
         held = self.shares.get(used.model, Share(used.model))
         total = Share(used.model, held.tokens + used.tokens, held.seconds + used.seconds)
-        return Bill({**self.shares, used.model: total})
+        return replace(self, shares={**self.shares, used.model: total})
 
     @property
     def tokens(self) -> Tokens:
         return sum((share.tokens for share in self.shares.values()), Tokens())
 
     @property
+    def seconds(self) -> float:
+        """Speech billed by duration."""
+        return sum(share.seconds for share in self.shares.values())
+
+    @property
     def cost(self) -> float | None:
         """Dollars, an estimate; None when any share has no known price."""
-        costs = [share.cost for share in self.shares.values()]
+        costs = [share.cost(self.prices) for share in self.shares.values()]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
+
+    @property
+    def unpriced(self) -> list[str]:
+        """Models whose share has no known price."""
+        return [model for model, share in self.shares.items() if share.cost(self.prices) is None]
+
+    @property
+    def prices_of(self) -> str:
+        """When the prices behind `cost` were read, or `configuration` where any of them is the user's own."""
+        listed = all(self.prices.get(model) == PRICES.get(model) for model in self.shares)
+        return PRICES_READ if listed else "configuration"
 
     def to_json(self) -> JsonObject:
         """The body of `rtcli.usage`. `cost_usd` is absent where it is not known."""
@@ -134,9 +160,18 @@ class Bill:
             "input_tokens": self.tokens.input,
             "cached_tokens": self.tokens.cached,
             "output_tokens": self.tokens.output,
-            "models": {name: _share_json(share) for name, share in self.shares.items()},
+            "models": {name: self._share_json(share) for name, share in self.shares.items()},
         }
-        return told if self.cost is None else {**told, "cost_usd": round(self.cost, 6), "prices_of": PRICES_READ}
+        cost = self.cost
+        return told if cost is None else {**told, "cost_usd": round(cost, 6), "prices_of": self.prices_of}
+
+    def _share_json(self, share: Share) -> JsonObject:
+        counts = {f.name: getattr(share.tokens, f.name) for f in fields(share.tokens)}
+        told: JsonObject = {name: count for name, count in counts.items() if count}
+        if share.seconds:
+            told["seconds"] = share.seconds
+        cost = share.cost(self.prices)
+        return told if cost is None else {**told, "cost_usd": round(cost, 6)}
 
 
 def dollars(cost: float | None) -> str:
@@ -181,11 +216,3 @@ def _count(told: int | None) -> int:
 
 def _rest(told: int | None, cached: int | None) -> int:
     return max(0, _count(told) - _count(cached))
-
-
-def _share_json(share: Share) -> JsonObject:
-    counts = {f.name: getattr(share.tokens, f.name) for f in fields(share.tokens)}
-    told: JsonObject = {name: count for name, count in counts.items() if count}
-    if share.seconds:
-        told["seconds"] = share.seconds
-    return told if share.cost is None else {**told, "cost_usd": round(share.cost, 6)}

@@ -16,6 +16,8 @@ from rtcli.sandbox.items import Item
 _HEARD_MS = 100
 _SPOKEN_MS = 50
 _IMAGE_TOKENS = 85
+_BY_TIME = frozenset({"gpt-live-transcribe", "gpt-transcribe"})
+"""Billed by the minute, like every Whisper; the other transcribers by tokens."""
 
 
 def text_tokens(text: str) -> int:
@@ -70,8 +72,8 @@ def _sound(item: Item) -> int:
 
 
 def transcription_usage(model: str, words: str, audio_ms: int) -> dict[str, Any]:
-    """The `usage` object of a completed transcription: Whisper is billed by time, the others by tokens."""
-    if "whisper" in model:
+    """The `usage` object of a completed transcription."""
+    if "whisper" in model or model in _BY_TIME:
         return {"type": "duration", "seconds": -(-audio_ms // 1000)}
     heard, written = heard_tokens(audio_ms), text_tokens(words)
     return {

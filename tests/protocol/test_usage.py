@@ -6,9 +6,20 @@ import json
 
 import pytest
 
+from rtcli.errors import UsageError
 from rtcli.protocol import server_events
 from rtcli.protocol.server_events import TokenDetails, Usage
-from rtcli.protocol.usage import PRICES, Bill, Share, Tokens, dollars, response_tokens, transcription_tokens
+from rtcli.protocol.usage import (
+    PRICES,
+    PRICES_READ,
+    Bill,
+    Share,
+    Tokens,
+    dollars,
+    price_table,
+    response_tokens,
+    transcription_tokens,
+)
 
 
 def usage_of(document: dict[str, object]) -> Usage:
@@ -75,7 +86,7 @@ def test_a_transcription_by_tokens_is_speech_in_and_text_out() -> None:
     usage = Usage(type="tokens", input_tokens=110, output_tokens=20,
                   input_token_details=TokenDetails(text_tokens=10, audio_tokens=100))  # fmt: skip
     assert transcription_tokens(usage) == Tokens(text_in=10, audio_in=100, text_out=20)
-    assert Share("gpt-4o-transcribe", transcription_tokens(usage)).cost == pytest.approx((110 * 2.5 + 20 * 10) / 1e6)
+    assert Share("gpt-4o-transcribe", transcription_tokens(usage)).cost() == pytest.approx((110 * 2.5 + 20 * 10) / 1e6)
 
 
 def test_without_a_known_price_there_is_no_cost_and_still_a_count() -> None:
@@ -87,8 +98,8 @@ def test_without_a_known_price_there_is_no_cost_and_still_a_count() -> None:
 
 
 def test_a_price_in_another_unit_is_no_price() -> None:
-    assert Share("gpt-transcribe", Tokens(audio_in=5)).cost is None
-    assert Share("gpt-4o-transcribe", seconds=5.0).cost is None
+    assert Share("gpt-transcribe", Tokens(audio_in=5)).cost() is None
+    assert Share("gpt-4o-transcribe", seconds=5.0).cost() is None
 
 
 def test_a_response_without_usage_adds_nothing() -> None:
@@ -134,3 +145,21 @@ def test_prices_are_those_of_the_models_pages() -> None:
         "gpt-transcribe",
     }
     assert (PRICES["gpt-realtime-1.5"].text_out, PRICES["gpt-realtime-2"].text_out) == (16.0, 24.0)
+
+
+def test_the_user_s_own_price_takes_the_place_of_the_whole_entry() -> None:
+    prices = price_table({"gpt-realtime-2": {"text_out": 1.0}, "mine": {"text_in": 2.0, "text_out": 3.0}})
+    bill = Bill(prices=prices).plus_response("mine", Usage(input_tokens=1_000_000, output_tokens=1_000_000))
+    assert (bill.cost, bill.to_json()["prices_of"]) == (5.0, "configuration")
+    assert bill.plus_response("gpt-realtime-2", SPOKEN).cost is None  # audio has no price any more
+    assert Bill(prices=prices).plus_transcription("gpt-transcribe", Usage(seconds=60.0)).prices_of == PRICES_READ
+
+
+def test_a_price_of_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"prices\.mine has no 'text'; there are: text_in, .*minute"):
+        price_table({"mine": {"text": 1.0}})
+
+
+def test_what_was_not_used_needs_no_price() -> None:
+    bill = Bill(prices=price_table({"mine": {"text_out": 3.0}})).plus_response("mine", Usage(output_tokens=1_000_000))
+    assert (bill.cost, bill.unpriced) == (3.0, [])
