@@ -248,13 +248,13 @@ def _refuse_own(
 
 def _refuse_unpriced(request: _Request) -> None:
     """A cost can only be judged by known prices."""
-    from rtcli.protocol.usage import PRICES
+    from rtcli.protocol.usage import price_table
 
     elsewhere = request.call or request.into or request.settings.server or request.way.token_stdin
     if request.expecting.max_cost is None or elsewhere:
         return
     model = session_for(request.settings, request.wish).get("model")
-    if model is not None and model not in PRICES:
+    if model is not None and model not in price_table(request.settings.prices):
         raise UsageError(f"--max-cost: the price of {model} is not known")
 
 
