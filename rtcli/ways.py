@@ -284,3 +284,15 @@ async def sideband_call(settings: Settings, call_id: str, *, ends_call: bool = F
 
         channel = wiring.sideband(rest.sideband_request(there, key, call_id), call_id, hang_up, settings)
         yield JoinedCall(channel, connect_timeout=settings.connect_timeout, ends_call=ends_call)
+
+
+def followed_call(there: Endpoint, key: Secret | None, call_id: str, settings: Settings) -> JoinedCall:
+    """A call that was opened under this key, to be looked at and left as it is. Called on the loop it lives on."""
+    from rtcli.joined import JoinedCall
+    from rtcli.protocol import rest
+
+    async def hang_up() -> None:
+        raise UsageError("a call that is only followed is not ended")
+
+    request = rest.sideband_request(there, key, rest.checked_call_id(call_id))
+    return JoinedCall(wiring.sideband(request, call_id, hang_up, settings), connect_timeout=settings.connect_timeout)

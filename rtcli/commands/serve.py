@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtcli import services, wiring
+from rtcli import services, ways, wiring
 from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.session import wish_of
 from rtcli.commands.waiting import wait_for_signal
@@ -53,6 +54,9 @@ def serve(
             metavar="SOURCE",
         ),
     ] = None,
+    tail: Annotated[
+        bool, flag("--tail", text="Follow the events of every call that goes through here, each in a colour.")
+    ] = False,
     way: Way,
     session: Session,
     general: General,
@@ -67,6 +71,8 @@ def serve(
 
       rtcli serve --allow-origin http://localhost:5173
 
+      rtcli serve --sandbox --tail
+
     Prints the page's address; each request is a line on standard error; Ctrl-C ends it. The API key stays here.
     Official SDKs take it as base URL: http://127.0.0.1:3000/v1.
     """
@@ -78,12 +84,13 @@ def serve(
             config = _config(
                 settings, endpoint, key, session, host=host, origins=allow_origin, safety_id_from=safety_id_from
             )
-            server = wiring.app_server(config, host=host, port=port, quiet=general.quiet)
-            try:
-                typer.echo(_link(server.start(), config.secret))
-                wait_for_signal()
-            finally:
-                server.stop()
+            with _tailed(config, settings, general) if tail else nullcontext(config) as config:
+                server = wiring.app_server(config, host=host, port=port, quiet=general.quiet)
+                try:
+                    typer.echo(_link(server.start(), config.secret))
+                    wait_for_signal()
+                finally:
+                    server.stop()
 
 
 def _refuse_other_ways(way: Way) -> None:
@@ -142,6 +149,21 @@ def _config(
         secret=secret,
         safety_from=SafetyFrom.parsed(safety_id_from) if safety_id_from else source,
     )
+
+
+@contextmanager
+def _tailed(config: Config, settings: Settings, general: General) -> Iterator[Config]:
+    """The configuration of a server whose calls are followed."""
+    from rtcli.commands.brokered import Follower
+    from rtcli.terminal.calls import CallsFace
+
+    face = CallsFace(sys.stdout, sys.stderr, quiet=general.quiet, color=not general.no_color)
+    follower = Follower(lambda call_id: ways.followed_call(config.endpoint, config.key, call_id, settings), face)
+    follower.start()
+    try:
+        yield replace(config, on_call=follower.follow, relays_calls=True)
+    finally:
+        follower.stop()
 
 
 def _link(url: str, secret: Secret | None) -> str:
