@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from rtcli.protocol.secret import Secret
     from rtcli.server.config import Config
     from rtcli.settings import Settings
+
+
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 
 
 @grouped
@@ -87,7 +92,7 @@ def serve(
             with _tailed(config, settings, general) if tail else nullcontext(config) as config:
                 server = wiring.app_server(config, host=host, port=port, quiet=general.quiet)
                 try:
-                    typer.echo(_link(server.start(), config.secret))
+                    typer.echo(_link(server.start(), host, config.secret))
                     wait_for_signal()
                 finally:
                     server.stop()
@@ -166,10 +171,22 @@ def _tailed(config: Config, settings: Settings, general: General) -> Iterator[Co
         follower.stop()
 
 
-def _link(url: str, secret: Secret | None) -> str:
+def _link(url: str, host: str, secret: Secret | None) -> str:
     """The page's address; a secret that was made for this start is told here and nowhere else."""
+    if host in _EVERYWHERE:
+        url = url.replace(urlsplit(url).netloc.rpartition(":")[0], _own_address(), 1)
     known = bool(os.environ.get("RTCLI_SERVE_SECRET", "").strip())
     return url if secret is None or known else f"{url}/?secret={secret.reveal()}"
+
+
+def _own_address() -> str:
+    """By which other machines reach this one, as far as it has a way to them. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737)
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 def _tell(notices: tuple[str, ...], general: General) -> None:
