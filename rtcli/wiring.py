@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rtcli.protocol.expectations import Heard
     from rtcli.protocol.rest import HttpRequest
     from rtcli.sandbox.engine.base import Engine
+    from rtcli.sandbox.faults import Faults
     from rtcli.sandbox.script import Script
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
@@ -365,26 +366,47 @@ def sandbox_script(path: Path) -> Script:
     return read(path)
 
 
+def sandbox_faults(given: Sequence[str]) -> Faults:
+    """What the stand-in is to do wrong. Raises UsageError."""
+    from rtcli.sandbox.faults import parse
+
+    return parse(given)
+
+
 def sandbox_server(
-    engine: Engine, *, port: int = 0, script: Script | None = None, seed: int | None = None
+    engine: Engine,
+    *,
+    port: int = 0,
+    script: Script | None = None,
+    seed: int | None = None,
+    faults: Faults | None = None,
 ) -> SandboxServer:
     """The stand-in on loopback, in a thread with a loop of its own; not started yet.
 
-    `script`: what it answers, where the engine does not; `seed`: the ids it gives are the same in every run.
+    `script`: what it answers, where the engine does not; `seed`: the ids it gives are the same in every run;
+    `faults`: what it does wrong on purpose.
     """
     from rtcli.audio.opus import make_decoder, make_encoder
     from rtcli.audio.playout import Playout
     from rtcli.sandbox.call import Parts as SandboxParts
+    from rtcli.sandbox.faulty_peer import FaultyPeer
+    from rtcli.sandbox.script import QUOTA
     from rtcli.sandbox.service import Service
     from rtcli.sandbox.serving import SandboxServer
     from rtcli.transport.webrtc import WebRtcPeer
 
     def make_peer(source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer:
-        return WebRtcPeer(source=source, sink=sink, deliver=deliver, loopback=True)
+        def make(deliver: Deliver, fate: Callable[[], float | None] | None = None) -> WebRtcPeer:
+            return WebRtcPeer(source=source, sink=sink, deliver=deliver, loopback=True, fate=fate)
+
+        if faults is None or not faults.harms_the_call:
+            return make(deliver)
+        return FaultyPeer(faults, make, deliver, seed=seed)
 
     def make_service() -> Service:
-        parts = SandboxParts(engine, make_peer, lambda: Playout(make_decoder), make_encoder, script)
-        return Service(parts, seed=seed)
+        answers = QUOTA if faults is not None and faults.quota else script
+        parts = SandboxParts(engine, make_peer, lambda: Playout(make_decoder), make_encoder, answers)
+        return Service(parts, seed=seed, faults=faults)
 
     return SandboxServer(make_service, port=port)
 

@@ -33,6 +33,14 @@ def sandbox(
         Path | None,
         flag("--script", text="Hear and answer what this file says (TOML or JSON), in every call from its beginning."),
     ] = None,
+    fault: Annotated[
+        list[str] | None,
+        flag(
+            "--fault",
+            text="Do something wrong, repeatable: calls=503, drop=5, death=10, junk=3, dialect=azure, … (README).",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     seed: Annotated[int | None, flag("--seed", text="The same ids of calls, items and events in every run.")] = None,
     general: General,
 ) -> None:
@@ -50,12 +58,13 @@ def sandbox(
     """
     with wiring.logging_to(general.verbose, general.log):
         told = wiring.sandbox_script(script) if script is not None else None
+        faults = wiring.sandbox_faults(fault or [])
         raised = raise_loopback()
         made = wiring.make_engine(engine)
         for notice in (raised, made.notice):
             if notice and not general.quiet:
                 typer.echo(notice, err=True)
-        server = wiring.sandbox_server(made.engine, port=port, script=told, seed=seed)
+        server = wiring.sandbox_server(made.engine, port=port, script=told, seed=seed, faults=faults)
         try:
             typer.echo(server.start())
             wait_for_signal()

@@ -110,6 +110,8 @@ class Answer:
 class Script:
     heard: Sequence[str] = ()
     answers: Sequence[Answer] = ()
+    always: Answer | None = None
+    """To whatever no other answer fits."""
     mcp_tools: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def over(self, engine: Engine) -> ScriptEngine:
@@ -140,7 +142,16 @@ def parse(raw: bytes, name: str = "script") -> Script:
         raise UsageError(f"{name} is no script for the sandbox: {error}") from error
     answers = [Answer(one["steps"], _plain(one["to"]) if "to" in one else None) for one in value.get("answers", ())]
     tools = {label: entry["tools"] for label, entry in value.get("mcp", {}).items()}
-    return Script(value.get("heard", ()), answers, tools)
+    return Script(value.get("heard", ()), answers, mcp_tools=tools)
+
+
+_NO_CREDIT = {
+    "fail": "You exceeded your current quota, please check your plan and billing details.",
+    "code": "insufficient_quota",
+    "type": "insufficient_quota",
+}
+QUOTA = Script(always=Answer([_NO_CREDIT]))
+"""Every response fails."""
 
 
 class ScriptEngine:
@@ -155,6 +166,7 @@ class ScriptEngine:
         self._sleep = sleep
         self._heard = deque(script.heard)
         self._fixed = {answer.to: answer.steps for answer in reversed(script.answers) if answer.to is not None}
+        self._always = script.always.steps if script.always else None
         self._next = deque(answer.steps for answer in script.answers if answer.to is None)
 
     def detector(self, *, threshold: float, silence_ms: int) -> VoiceDetector:
@@ -168,6 +180,8 @@ class ScriptEngine:
         steps = self._fixed.get(said)
         if steps is None and self._next:
             steps = self._next.popleft()
+        if steps is None:
+            steps = self._always
         if steps is None:
             async for piece in self._engine.reply(prompt):
                 yield piece

@@ -8,10 +8,11 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rtcli.sandbox.call import Call, Limits, Parts
+from rtcli.sandbox.faults import Faults
 from rtcli.sandbox.refusal import Refusal
 from rtcli.sandbox.session import Session
 from rtcli.sandbox.shapes import Check, mapping, record, text, whole
@@ -48,11 +49,15 @@ class Service:
         *,
         limits: Limits | None = None,
         seed: int | None = None,
+        faults: Faults | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`seed` makes the ids of calls, items and events the same in every run; keys stay unguessable."""
         self._parts = parts
+        self.faults = faults or Faults()
         self._limits = limits or Limits()
+        if self.faults.session is not None:
+            self._limits = replace(self._limits, session=self.faults.session)
         self._random = random.Random(seed)  # noqa: S311 - names, not secrets
         self._wall = wall
         self._keys: dict[str, _Key] = {}
@@ -65,7 +70,8 @@ class Service:
         _CHECK_SECRET(asked, "")
         session = asked.get("session", _DEFAULT_SESSION)
         effective = self._session(session, expires_at=0)
-        expires_at = int(self._wall()) + asked.get("expires_after", {}).get("seconds", _DEFAULT_SECONDS)
+        seconds = asked.get("expires_after", {}).get("seconds", _DEFAULT_SECONDS)
+        expires_at = int(self._wall()) + (seconds if self.faults.key is None else int(self.faults.key))
         self._forget_keys()
         value = f"ek_{secrets.token_hex(16)}"
         self._keys[value] = _Key(expires_at, session)

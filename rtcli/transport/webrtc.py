@@ -31,6 +31,7 @@ from rtcli.transport.base import (
     Signal,
 )
 from rtcli.transport.liveness import LOST
+from rtcli.transport.webrtc_faults import BadNetwork, Fate
 from rtcli.transport.webrtc_ice import IceAgent, Reach
 from rtcli.transport.webrtc_inside import inside
 from rtcli.transport.webrtc_rtp import Faults, PacedTrack, Tap
@@ -83,6 +84,8 @@ class WebRtcPeer:
 
     `ice_servers`: the first STUN and the first TURN server are asked; none are on loopback.
 
+    `fate`: what becomes of each packet of sound that is sent, for a sandbox that plays a bad network.
+
     `deliver` gets Opened when the channel opens, before `accept` returns; then messages; Down once and last, unless
     `close` came first. Exceptions in `deliver`, `source` and `sink` are logged once each and change nothing.
     """
@@ -95,6 +98,7 @@ class WebRtcPeer:
         deliver: Deliver,
         ice_servers: Sequence[IceServer] = (),
         loopback: bool = False,
+        fate: Fate | None = None,
     ) -> None:
         servers = [_ice_server(server) for server in ice_servers]
         self._pc = aiortc.RTCPeerConnection(
@@ -106,6 +110,8 @@ class WebRtcPeer:
         self._sink = sink
         self._deliver = deliver
         self._loopback = loopback
+        self._fate = fate
+        self._network: BadNetwork | None = None
         self._faults = Faults()
         self._link: _Link | None = None
         self._channel: aiortc.RTCDataChannel | None = None
@@ -196,6 +202,8 @@ class WebRtcPeer:
             IceAgent(dtls.transport, reach=reach, lost=self._on_silence, faults=self._faults),
             Association(sctp, overrun=self._on_overrun, faults=self._faults) if sctp else None,
         )
+        if self._fate is not None:
+            self._network = BadNetwork(dtls, self._fate)
         inside(dtls, "_ssl")
         dtls.on("statechange", self._on_transport)
         dtls.transport.on("statechange", self._on_transport)
@@ -326,6 +334,11 @@ class WebRtcPeer:
             jitter=max((entry.jitter / _RATE for entry in received), default=None),
             buffered=self.buffered,
         )
+
+    def cut(self) -> None:
+        """Vanish without a word; only a peer that was given a `fate` can."""
+        if self._network is not None:
+            self._network.cut()
 
     async def close(self) -> None:
         """Say goodbye and free everything; safe to repeat; never takes longer than 2 s."""
