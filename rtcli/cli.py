@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
+from collections.abc import Callable, Iterable
 from typing import Annotated, NoReturn
 
 import typer
 
-from rtcli.commands import auth, calls, config
-from rtcli.commands.devices import devices
-from rtcli.commands.doctor import doctor
-from rtcli.commands.sandbox import sandbox
-from rtcli.commands.send import send
-from rtcli.commands.serve import serve
-from rtcli.commands.tail import tail
-from rtcli.commands.talk import talk
-from rtcli.commands.token import token
 from rtcli.errors import RtcliError
 
 
@@ -28,6 +19,8 @@ def _decorated() -> bool:
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it
     if value:
+        from importlib.metadata import version
+
         typer.echo(f"rtcli {version('rtcli')}")
         raise typer.Exit
 
@@ -39,17 +32,98 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(talk)
-app.command()(token)
-app.command()(send)
-app.command()(tail)
-app.command()(serve)
-app.add_typer(calls.app, name="calls")
-app.command()(sandbox)
-app.command()(devices)
-app.command()(doctor)
-app.add_typer(auth.app, name="auth")
-app.add_typer(config.app, name="config")
+
+
+def _talk() -> None:
+    from rtcli.commands.talk import talk
+
+    app.command()(talk)
+
+
+def _token() -> None:
+    from rtcli.commands.token import token
+
+    app.command()(token)
+
+
+def _send() -> None:
+    from rtcli.commands.send import send
+
+    app.command()(send)
+
+
+def _tail() -> None:
+    from rtcli.commands.tail import tail
+
+    app.command()(tail)
+
+
+def _serve() -> None:
+    from rtcli.commands.serve import serve
+
+    app.command()(serve)
+
+
+def _calls() -> None:
+    from rtcli.commands import calls
+
+    app.add_typer(calls.app, name="calls")
+
+
+def _sandbox() -> None:
+    from rtcli.commands.sandbox import sandbox
+
+    app.command()(sandbox)
+
+
+def _devices() -> None:
+    from rtcli.commands.devices import devices
+
+    app.command()(devices)
+
+
+def _doctor() -> None:
+    from rtcli.commands.doctor import doctor
+
+    app.command()(doctor)
+
+
+def _auth() -> None:
+    from rtcli.commands import auth
+
+    app.add_typer(auth.app, name="auth")
+
+
+def _config() -> None:
+    from rtcli.commands import config
+
+    app.add_typer(config.app, name="config")
+
+
+_COMMANDS: dict[str, Callable[[], None]] = {
+    "talk": _talk,
+    "token": _token,
+    "send": _send,
+    "tail": _tail,
+    "serve": _serve,
+    "calls": _calls,
+    "sandbox": _sandbox,
+    "devices": _devices,
+    "doctor": _doctor,
+    "auth": _auth,
+    "config": _config,
+}
+"""In the order of the help."""
+
+
+def _wanted() -> Iterable[str]:
+    """The command that is called for alone, when it is one: the others' options take as long as all of a short call."""
+    named = sys.argv[1:2]
+    return named if named and named[0] in _COMMANDS and "_RTCLI_COMPLETE" not in os.environ else _COMMANDS
+
+
+for _name in _wanted():
+    _COMMANDS[_name]()
 
 
 @app.callback()
