@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import threading
@@ -30,6 +31,8 @@ class LiveScreen:
     def __init__(self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool) -> None:
         self._call: Held | None = None
         self._ptt = ptt
+        self._answer: Callable[[str], None] | None = None
+        """Takes the next line, when a question is open."""
         self.screen = Screen(
             Keys(
                 line=self._line,
@@ -62,7 +65,28 @@ class LiveScreen:
 
     # ---- a typed line, in the prompt's thread, which must wait for nothing ----
 
+    async def ask(self, question: str) -> bool:
+        """The next line that is typed is the answer; everything but y is no."""
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[bool] = loop.create_future()
+
+        def answer(line: str) -> None:
+            allowed = line.strip().lower() in {"y", "yes"}
+            loop.call_soon_threadsafe(lambda: None if answered.done() else answered.set_result(allowed))
+
+        self._answer = answer
+        self.screen.tell([f"{question} y/N"])
+        try:
+            return await answered
+        finally:
+            self._answer = None
+
     def _line(self, line: str) -> None:
+        if (answer := self._answer) is not None:
+            self._answer = None
+            self.screen.echo(line)
+            answer(line)
+            return
         if line.startswith("/"):
             self.screen.echo(line)
         else:

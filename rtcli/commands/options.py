@@ -306,6 +306,13 @@ class Session:
             metavar="CODE",
         ),
     ] = None
+    tools: Annotated[
+        list[str] | None,
+        flag("--tool", text="A program that the model may call. Repeatable.", panel=SESSION, metavar="FILE"),
+    ] = None
+    yes_tools: Annotated[
+        bool, flag("--yes-tools", text="Let the model call them unasked.", rare=True, panel=SESSION)
+    ] = False
     force: Annotated[
         bool,
         flag("--force", text="Send a session even if it looks wrong.", rare=True, panel=SESSION),

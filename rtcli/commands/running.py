@@ -77,23 +77,47 @@ Opening = Callable[[Callable[[Update], None]], AbstractAsyncContextManager[Held]
 """Makes a call and everything behind it, on the loop; takes where to tell what is worth telling before it begins."""
 
 
+class Helper(Protocol):
+    """Does something of its own about what happens in a call. Lives on the call's loop; `watch` never waits."""
+
+    def watch(self, update: Update, post: Callable[[Intent], None], tell: Callable[[Update], None]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 def hold(
-    opening: Opening, face: Face, source: Source | None, *, watcher: Watcher | None = None, first_interrupt: int = OK
+    opening: Opening,
+    face: Face,
+    source: Source | None,
+    *,
+    watcher: Watcher | None = None,
+    helper: Callable[[], Helper] | None = None,
+    first_interrupt: int = OK,
 ) -> int:
-    """Hold one call and return the exit status. `first_interrupt`: the status of the first Ctrl-C."""
+    """Hold one call and return the exit status. `first_interrupt`: the status of the first Ctrl-C.
+
+    `helper` is made on the call's loop.
+    """
     sys.setswitchinterval(SWITCH)
-    return asyncio.run(_Holding(opening, face, source, watcher, first_interrupt).run())
+    return asyncio.run(_Holding(opening, face, source, watcher, first_interrupt, helper).run())
 
 
 class _Holding:
     def __init__(
-        self, opening: Opening, face: Face, source: Source | None, watcher: Watcher | None, first_interrupt: int
+        self,
+        opening: Opening,
+        face: Face,
+        source: Source | None,
+        watcher: Watcher | None,
+        first_interrupt: int,
+        helper: Callable[[], Helper] | None,
     ) -> None:
         self._opening = opening
         self._face = face
         self._source = source
         self._watcher = watcher
         self._first_interrupt = first_interrupt
+        self._helper = helper() if helper else None
         self._lane = UpdateLane()
         self._call: Held | None = None
         self._early: list[Intent] = []
@@ -137,12 +161,16 @@ class _Holding:
                         closed = update
                     else:
                         self._take(update)
+            if self._helper:
+                await self._helper.close()
             self._close(closed)
         except Exception as error:  # noqa: BLE001 - told as what it is in `Closed`
             self._close(Closed(time.monotonic(), str(error), error=error))
 
     def _take(self, update: Update) -> None:
         self._lane.put(update)
+        if self._helper:
+            self._helper.watch(update, self._post, self._lane.put)
         for intent in self._watcher.watch(update, time.monotonic()) if self._watcher else ():
             self._post(intent)
 

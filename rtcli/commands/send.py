@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rtcli.protocol.intents import SendEvent
     from rtcli.protocol.updates import Update
     from rtcli.terminal.faces import Face
+    from rtcli.tools import Tool
     from rtcli.wiring import Sound
 
 
@@ -73,6 +74,9 @@ class _Request:
     hangup: bool
     expecting: Expecting
     expected: Expected
+    tools: tuple[Tool, ...]
+    asks: bool
+    """Before a tool is run."""
 
 
 @grouped
@@ -178,7 +182,9 @@ def send(
         if not (outgoing.intents or stdin or audio or hangup):
             raise UsageError("nothing to send: give a text, -e, -f, --audio or -")
         asks = outgoing.asks or stdin or audio is not None
+
         expected = expecting.expected()
+        tools = _tools(session)
         expecting.check_file()
         aloud = voice_out is not None or expected.audio
         wish = wish_of(session, prefers_text=asks and not aloud)
@@ -192,7 +198,7 @@ def send(
         _refuse_own(joins[0] if joins else "", session, expecting, audio=audio, voice_out=voice_out, hangup=hangup)
         request = _Request(
             settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, into, call,
-            hangup, expecting, expected,
+            hangup, expecting, expected, tools, wiring.stdin_is_terminal() and not session.yes_tools,
         )  # fmt: skip
         _refuse_unpriced(request)
         if check:
@@ -201,6 +207,13 @@ def send(
             _show(request)
         else:
             raise typer.Exit(_hold(request))
+
+
+def _tools(session: Session) -> tuple[Tool, ...]:
+    """Raises UsageError."""
+    from rtcli.tools import load
+
+    return load(session.tools or ())
 
 
 def _refuse_contradictions(
@@ -334,6 +347,7 @@ def _check(request: _Request) -> None:
 
 
 def _hold(request: _Request) -> int:
+    from rtcli.commands.answering import Answering, ask_on_terminal
     from rtcli.commands.expecting import Stopwatch, write_junit
     from rtcli.commands.running import hold
     from rtcli.commands.searching import search
@@ -347,13 +361,16 @@ def _hold(request: _Request) -> int:
     if request.expected.audio:
         sound, heard = wiring.metered(sound)
     expectations = Expectations(request.expected, search=search, heard=heard) if request.expected else None
-    errand = Errand(until=until, limit=request.timeout, expectations=expectations)
+    errand = Errand(
+        until=until, limit=request.timeout, expectations=expectations, answers_functions=bool(request.tools)
+    )
     watch = Stopwatch()
     status = hold(
         lambda tell: _call(request, sound, tell),
         _face(request),
         _Giving(request, errand),
         watcher=errand,
+        helper=lambda: Answering(request.tools, ask_on_terminal if request.asks else None),
         first_interrupt=INTERRUPTED,
     )
     if request.expecting.junit:
@@ -380,7 +397,12 @@ async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None])
         channel = AttachedChannel(wiring.live_folder(), request.into)
         yield JoinedCall(channel, ends_call=request.hangup)
         return
-    plan = Plan(microphone_is_file=sound.microphone_is_file, microphone_waits=True, ends_with_file=False)
+    plan = Plan(
+        microphone_is_file=sound.microphone_is_file,
+        microphone_waits=True,
+        ends_with_file=False,
+        answers_functions=bool(request.tools),
+    )
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
     async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
         for notice in (*request.settings.warnings, *way.notices):

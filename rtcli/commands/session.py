@@ -24,13 +24,26 @@ def wish_of(session: Session, *, prefers_text: bool = False) -> SessionWish:
 
     `prefers_text`: the command is about text, unless the user says otherwise.
     """
+    whole = _session_object(session.session_file) if session.session_file else None
+    overrides = tuple(parse_override(text) for text in session.overrides or ())
     return SessionWish(
-        whole=_session_object(session.session_file) if session.session_file else None,
-        overrides=tuple(parse_override(text) for text in session.overrides or ()),
+        whole=whole,
+        overrides=(*_tools(session, whole or {}), *overrides),
         transcription=session.transcription,
         prefers_text=prefers_text,
         force=session.force,
     )
+
+
+def _tools(session: Session, whole: JsonObject) -> tuple[tuple[str, Json], ...]:
+    """The programs beside the tools that a session file has."""
+    if not session.tools:
+        return ()
+    from rtcli.tools import load
+
+    held = whole.get("tools")
+    schemas: list[Json] = [tool.schema for tool in load(session.tools)]
+    return (("tools", [*(held if isinstance(held, list) else []), *schemas]),)
 
 
 def one_reader(way: Way, session: Session, **more: bool) -> bool:

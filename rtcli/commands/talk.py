@@ -21,10 +21,12 @@ from rtcli.transport.meeting import check_name
 
 
 if TYPE_CHECKING:
+    from rtcli.commands.answering import Answering
     from rtcli.commands.running import Held, Source
     from rtcli.protocol.budget import Limits
     from rtcli.protocol.updates import Update
     from rtcli.terminal.faces import Face
+    from rtcli.tools import Tool
 
 
 class OnEof(StrEnum):
@@ -60,6 +62,8 @@ class _Request:
     stdin: Stdin
     on_eof: OnEof
     name: str | None
+    tools: tuple[Tool, ...]
+    yes_tools: bool
 
     @property
     def typed(self) -> bool:
@@ -164,10 +168,13 @@ def talk(
         if name is not None:
             name = check_name(name)
         settings = wiring.settings_for(flags, general.profile)
+        from rtcli.tools import load
+
         taken = one_reader(way, session)
         request = _Request(
-            settings, general, way, wish_of(session), not taken, json, raw, muted, ptt, initial, stdin, on_eof, name
-        )
+            settings, general, way, wish_of(session), not taken, json, raw, muted, ptt, initial, stdin, on_eof, name,
+            load(session.tools or ()), session.yes_tools,
+        )  # fmt: skip
         raise typer.Exit(_hold(request))
 
 
@@ -178,7 +185,8 @@ def _hold(request: _Request) -> int:
 
     face, source = _ends(request)
     budget = Budget(_limits(request), price_table(request.settings.prices))
-    return hold(lambda tell: _call(request, tell), face, source, watcher=budget)
+    helper = (lambda: _answering(request, source)) if request.tools else None
+    return hold(lambda tell: _call(request, tell), face, source, watcher=budget, helper=helper)
 
 
 def _limits(request: _Request) -> Limits:
@@ -186,6 +194,16 @@ def _limits(request: _Request) -> Limits:
 
     settings = request.settings
     return Limits(settings.max_cost, settings.max_duration, settings.idle_timeout)
+
+
+def _answering(request: _Request, source: Source | None) -> Answering:
+    """On a terminal the user is asked before a tool is run; where no terminal is, what was given is allowed."""
+    from rtcli.commands.answering import Answering, nobody_to_ask
+    from rtcli.commands.live import LiveScreen
+
+    if request.yes_tools or not request.typed:
+        return Answering(request.tools, None)
+    return Answering(request.tools, source.ask if isinstance(source, LiveScreen) else nobody_to_ask)
 
 
 @asynccontextmanager
@@ -215,6 +233,7 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
         microphone_is_file=sound.microphone_is_file,
         microphone_waits=sampled and not request.typed,
         ends_with_file=not (sampled and request.typed),
+        answers_functions=bool(request.tools),
     )
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
     async with ways.way_in(settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:

@@ -32,6 +32,7 @@ class Errand:
         limit: float | None = None,
         refusal_ends: bool = True,
         expectations: Expectations | None = None,
+        answers_functions: bool = False,
     ) -> None:
         """`until`: the type (a glob) of a server event, "" for acknowledgements alone, None: the call ends by itself.
 
@@ -44,6 +45,9 @@ class Errand:
         self._expectations = expectations
         self._expected = False
         """The event seen last was one that somebody expected."""
+        self._answers_functions = answers_functions
+        self._owed: set[str] = set()
+        """Function calls whose output has not gone out."""
         self._tolerated: list[ServiceError] = []
         """Refusals that somebody expected."""
         self.outcomes: list[Outcome] = []
@@ -134,6 +138,8 @@ class Errand:
         return self._sent >= self._given
 
     def _all_answered(self, now: float) -> bool:
+        if self._owed:
+            return False
         begun = not self._unbegun or now >= self._unbegun_until
         return self._all_sent and begun and not self._unanswered.waiting(now)
 
@@ -154,6 +160,9 @@ class Errand:
         except NotJson:  # deeper than we read: sent as it was given
             return
         self._unanswered.sent(event, now)
+        item = event.get("item") if isinstance(event, dict) else None
+        if isinstance(item, dict) and item.get("type") == "function_call_output":
+            self._owed.discard(str(item.get("call_id")))
         if update.type == "response.create":
             self._unbegun += 1
             self._unbegun_until = now + UNBEGUN
@@ -165,6 +174,9 @@ class Errand:
             self.updated += 1
         if isinstance(event, ev.ResponseCreated):
             self._unbegun = max(0, self._unbegun - 1)
+        if isinstance(event, ev.ResponseDone) and self._answers_functions:
+            # The calls are named again by `ToolWanted`, but only after this event, which may be what is waited for.
+            self._owed |= {str(item.call_id) for item in event.response.output if item.type == "function_call"}
         if isinstance(event, ev.ErrorEvent):
             self._unanswered.refused(event.error.event_id or "")
 

@@ -1,0 +1,65 @@
+"""`--tool FILE`: the model calls a program, and the program's output is in the answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.program import rtcli
+
+
+SCHEMA = {
+    "name": "get_weather",
+    "description": "The weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+ASK = "What is the weather in Paris?"
+
+
+def weather(folder: Path, body: str) -> str:
+    path = folder / "weather"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o700)
+    (folder / "weather.json").write_text(json.dumps(SCHEMA))
+    return str(path)
+
+
+def test_a_tool_answers_the_model_and_the_model_the_user(tmp_path: Path, base_url: str) -> None:
+    path = weather(tmp_path, 'cat > arguments; echo \'{"weather": "rainy"}\'')
+    done = rtcli(
+        "send", ASK, "--tool", path, "--json", "--until", "response.done", home=tmp_path,
+        env={"RTCLI_BASE_URL": base_url},
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    types = [line["type"] for line in lines]
+    assert "rtcli.tool" in types
+    outputs = [line["item"] for line in lines if line.get("item", {}).get("type") == "function_call_output"]
+    assert outputs[0]["output"] == '{"weather": "rainy"}'
+    creates = [line for line in lines if line["type"] == "response.create"]
+    assert len(creates) == 2
+    assert types.count("response.done") == 2
+
+
+def test_a_tool_that_fails_is_told_in_one_line_and_to_the_model(tmp_path: Path, base_url: str) -> None:
+    path = weather(tmp_path, "exit 3")
+    done = rtcli("send", ASK, "--tool", path, home=tmp_path, env={"RTCLI_BASE_URL": base_url})
+    assert done.status == 0, done.err
+    assert done.err.splitlines() == ["warning: get_weather ended with status 3"]
+    assert done.out.strip()
+
+
+def test_talk_in_a_pipe_answers_functions_too(tmp_path: Path, base_url: str) -> None:
+    path = weather(tmp_path, "echo sunny")
+    done = rtcli(
+        "talk", "--text", "--input", "none", "--output", "none", "--tool", path, "--json",
+        home=tmp_path, stdin=f"{ASK}\n", env={"RTCLI_BASE_URL": base_url},
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert '"output":"sunny"' in done.out
+
+
+def test_a_bad_tool_is_a_usage_error_before_any_call(tmp_path: Path) -> None:
+    done = rtcli("send", "hi", "--tool", str(tmp_path / "none"), home=tmp_path)
+    assert done.status == 2
+    assert "no such file" in done.err
