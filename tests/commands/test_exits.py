@@ -1,0 +1,113 @@
+"""Every exit status of the contract, produced by a process that a script would run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.program import Done, environment, ready_call, rtcli
+
+
+NOBODY = "http://127.0.0.1:9/v1"
+
+
+def send(*arguments: str, home: Path, base_url: str, env: dict[str, str] | None = None) -> int:
+    return one_line(rtcli("send", *arguments, home=home, env={"RTCLI_BASE_URL": base_url, **(env or {})}))
+
+
+def one_line(done: Done) -> int:
+    """An error is one line, and never a traceback."""
+    assert len(done.err.splitlines()) == (1 if done.status else 0), done.err
+    assert "Traceback" not in done.err
+    return done.status
+
+
+def ok(home: Path, base_url: str) -> int:
+    return send("hi", home=home, base_url=base_url)
+
+
+def bug(home: Path, base_url: str) -> int:
+    """A fault put into the program from outside."""
+    fault = "import rtcli.wiring as w; w.settings_for = lambda *_: 1 // 0; from rtcli.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", fault, "send", "hi"], env=environment(home), capture_output=True, check=False
+    )
+    return one_line(Done(done.returncode, done.stdout.decode(), done.stderr.decode()))
+
+
+def usage(home: Path, base_url: str) -> int:
+    return send(home=home, base_url=base_url)
+
+
+def authentication(home: Path, base_url: str) -> int:
+    return send("hi", home=home, base_url="https://api.openai.com/v1")
+
+
+def network(home: Path, base_url: str) -> int:
+    return send("hi", home=home, base_url=NOBODY)
+
+
+def refused(home: Path, base_url: str) -> int:
+    return send("-e", '{"type":"nonsense"}', home=home, base_url=base_url)
+
+
+def device(home: Path, base_url: str) -> int:
+    done = rtcli("talk", "--sandbox", "--input", "no such microphone", home=home)
+    assert "Traceback" not in done.err
+    return done.status
+
+
+def timed_out(home: Path, base_url: str) -> int:
+    return send("hi", "--until", "never", "--timeout", "2", home=home, base_url=base_url)
+
+
+def budget(home: Path, base_url: str) -> int:
+    done = rtcli(
+        "talk", "--text", "--input", "none", "--output", "none", "--on-eof", "stay", "--max-duration", "1",
+        home=home, env={"RTCLI_BASE_URL": base_url},
+    )  # fmt: skip
+    assert "Traceback" not in done.err
+    return done.status
+
+
+def unmet(home: Path, base_url: str) -> int:
+    return send("hi", "--expect-transcript", "[0-9]{9}", home=home, base_url=base_url)
+
+
+def stopped_by(number: int) -> Callable[[Path, str], int]:
+    def stop(home: Path, base_url: str) -> int:
+        with ready_call("send", "-", "--base-url", base_url, home=home) as running:
+            running.send_signal(number)
+            _, err = running.communicate(timeout=20)
+            assert b"Traceback" not in err
+            return running.returncode
+
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("status", "run"),
+    [
+        (0, ok),
+        (1, bug),
+        (2, usage),
+        (3, authentication),
+        (4, network),
+        (5, refused),
+        (6, device),
+        (7, timed_out),
+        (8, budget),
+        (9, unmet),
+        (130, stopped_by(signal.SIGINT)),
+        (143, stopped_by(signal.SIGTERM)),
+    ],
+)
+def test_each_status_of_the_contract_is_the_status_of_a_process(
+    status: int, run: Callable[[Path, str], int], tmp_path: Path, base_url: str
+) -> None:
+    assert run(tmp_path, base_url) == status
