@@ -359,6 +359,17 @@ def make_engine(name: str | None) -> MadeEngine:
     return MadeEngine(ScriptedEngine(), notice)
 
 
+def thinking(engine: Engine, url: str) -> Engine:
+    """`engine` with a chat server for a head: `http://HOST/v1`, or `http://HOST/v1#MODEL`. Raises UsageError."""
+    from rtcli.sandbox.engine.thinking import ThinkingEngine
+    from rtcli.transport.http_lines import Lines
+
+    base, _, model = url.partition("#")
+    if not base.startswith(("http://", "https://")) or not host_of(base):
+        raise UsageError(f"--llm takes the base URL of a chat server, like http://127.0.0.1:11434/v1, not {url[:80]!r}")
+    return ThinkingEngine(engine, Lines(base), model=model or None)
+
+
 def sandbox_script(path: Path) -> Script:
     """What the stand-in is to hear and answer. Raises UsageError."""
     from rtcli.sandbox.script import read

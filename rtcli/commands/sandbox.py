@@ -41,6 +41,14 @@ def sandbox(
             metavar="NAME=VALUE",
         ),
     ] = None,
+    llm: Annotated[
+        str | None,
+        flag(
+            "--llm",
+            text="Let this OpenAI-compatible chat server think (Ollama, llama.cpp, vLLM); its first model, or #MODEL.",
+            metavar="URL",
+        ),
+    ] = None,
     seed: Annotated[int | None, flag("--seed", text="The same ids of calls, items and events in every run.")] = None,
     general: General,
 ) -> None:
@@ -51,6 +59,8 @@ def sandbox(
       rtcli sandbox
 
       rtcli send --base-url http://127.0.0.1:8776/v1 "hi"
+
+      rtcli sandbox --llm http://127.0.0.1:11434/v1#llama3.2
 
       rtcli sandbox --port 0 --engine scripted --script answers.toml --seed 1
 
@@ -64,7 +74,8 @@ def sandbox(
         for notice in (raised, made.notice):
             if notice and not general.quiet:
                 typer.echo(notice, err=True)
-        server = wiring.sandbox_server(made.engine, port=port, script=told, seed=seed, faults=faults)
+        head = wiring.thinking(made.engine, llm) if llm is not None else made.engine
+        server = wiring.sandbox_server(head, port=port, script=told, seed=seed, faults=faults)
         try:
             typer.echo(server.start())
             wait_for_signal()
