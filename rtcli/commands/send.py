@@ -27,6 +27,7 @@ from rtcli.settings import Settings
 
 
 if TYPE_CHECKING:
+    from rtcli.commands.answering import Answering
     from rtcli.commands.outgoing import Outgoing
     from rtcli.commands.running import Held
     from rtcli.protocol.errand import Errand
@@ -211,9 +212,11 @@ def send(
 
 def _tools(session: Session) -> tuple[Tool, ...]:
     """Raises UsageError."""
+    if not session.tools:
+        return ()
     from rtcli.tools import load
 
-    return load(session.tools or ())
+    return load(session.tools)
 
 
 def _refuse_contradictions(
@@ -347,7 +350,6 @@ def _check(request: _Request) -> None:
 
 
 def _hold(request: _Request) -> int:
-    from rtcli.commands.answering import Answering, ask_on_terminal
     from rtcli.commands.expecting import Stopwatch, write_junit
     from rtcli.commands.running import hold
     from rtcli.commands.searching import search
@@ -370,12 +372,21 @@ def _hold(request: _Request) -> int:
         _face(request),
         _Giving(request, errand),
         watcher=errand,
-        helper=lambda: Answering(request.tools, ask_on_terminal if request.asks else None),
+        helper=_answering(request),
         first_interrupt=INTERRUPTED,
     )
     if request.expecting.junit:
         write_junit(request.expecting.junit, errand, watch.seconds)
     return status
+
+
+def _answering(request: _Request) -> Callable[[], Answering] | None:
+    """What runs the tools, where there are any."""
+    if not request.tools:
+        return None
+    from rtcli.commands.answering import Answering, ask_on_terminal
+
+    return lambda: Answering(request.tools, ask_on_terminal if request.asks else None)
 
 
 @asynccontextmanager
