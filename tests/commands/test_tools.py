@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from pathlib import Path
 
-from tests.program import rtcli
+from tests.program import rtcli, start
 
 
 SCHEMA = {
@@ -63,3 +65,23 @@ def test_a_bad_tool_is_a_usage_error_before_any_call(tmp_path: Path) -> None:
     done = rtcli("send", "hi", "--tool", str(tmp_path / "none"), home=tmp_path)
     assert done.status == 2
     assert "no such file" in done.err
+
+
+def test_a_tool_is_killed_with_its_call(tmp_path: Path, base_url: str) -> None:
+    path = weather(tmp_path, f"sleep 600 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait")
+    running = start("send", ASK, "--tool", path, "--base-url", base_url, home=tmp_path)
+    pid = tmp_path / "pid"
+    try:
+        until = time.monotonic() + 30
+        while not pid.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    command = Path(f"/proc/{pid.read_text().strip()}/cmdline")
+    until = time.monotonic() + 10
+    while command.exists() and command.read_bytes() and time.monotonic() < until:  # a zombie's is empty
+        time.sleep(0.02)
+    assert not command.exists() or not command.read_bytes()

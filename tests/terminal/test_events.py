@@ -91,6 +91,14 @@ def test_a_run_of_deltas_is_one_line_with_its_count_and_what_they_add_up_to() ->
     assert shown(*deltas) == '12:34:56.789 ← response.output_text.delta  2 events  "2 plus 3"'
 
 
+def test_sound_in_events_is_one_line_without_the_sound() -> None:
+    """A WebSocket carries it so."""
+    deltas = [entry("response.output_audio.delta", item_id="i", delta="UklGR" * 1000) for _ in range(3)]
+    line_of_it = shown(*deltas)
+    assert "3 events" in line_of_it
+    assert "UklGR" not in line_of_it
+
+
 def test_another_item_or_type_begins_another_line() -> None:
     run = Run.of(entry("response.output_text.delta", item_id="i", delta="a"), AT)
     assert run.grown(entry("response.output_text.delta", item_id="j", delta="a")) is None
