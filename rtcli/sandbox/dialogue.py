@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtcli.sandbox.client_events import CHECK_EVENT, event_id, parse
+from rtcli.sandbox.draft import Draft
 from rtcli.sandbox.effects import (
     Cancel,
     ClearOutput,
@@ -56,7 +57,7 @@ from rtcli.sandbox.refusal import Refusal
 from rtcli.sandbox.response import Plan, Response
 from rtcli.sandbox.session import Session, TurnDetection, voice_is_fixed, voice_name
 from rtcli.sandbox.shapes import invalid
-from rtcli.sandbox.transcription import transcription_events
+from rtcli.sandbox.transcription import delta, transcription_events
 from rtcli.sandbox.usage import RateLimits
 
 
@@ -66,6 +67,10 @@ _UNFINISHED = re.compile(r"(?:[,;:-]|\.\.\.|…|\b(?:a|an|and|because|but|if|my|
 """How words end whose speaker has not finished (semantic turn detection; the service has a model for that)."""
 _DETECTION_LAG_MS = 1000
 """How long after its first sample speech may be detected; so much sound is kept while nobody speaks."""
+
+
+_DRAFT_EARS = (0.5, 300)
+"""Threshold, and the silence in milliseconds after which words are told that no turn detection asks for."""
 
 
 @dataclass(slots=True)
@@ -103,6 +108,11 @@ class Dialogue:
         self.session = session
         self._mcp_tools = mcp_tools or {}
         self._listed: set[str] = set()
+        self._ears: tuple[float, int] | None = None
+        """Threshold and silence of the detector at work."""
+        self._draft: Draft | None = None
+        self._drafts: dict[str, Draft] = {}
+        """Committed and not understood to their end, by item."""
         self._new_id = new_id
         self._now = now
         self._out: list[Effect] = []
@@ -199,12 +209,15 @@ class Dialogue:
 
     def _listen(self, before: TurnDetection | None) -> None:
         turn = self.session.turn_detection
-        if turn is None:
-            if before is not None:
-                self._out.append(StopListening())
-                self._lose_speech()
-        elif before is None or (before.threshold, before.silence_ms) != (turn.threshold, turn.silence_ms):
-            self._out.append(Listen(turn.threshold, turn.silence_ms))
+        ahead = _DRAFT_EARS if self.session.hears_ahead else None
+        wanted = ahead if turn is None else (turn.threshold, turn.silence_ms)
+        if wanted != self._ears:
+            self._ears = wanted
+            self._out.append(StopListening() if wanted is None else Listen(*wanted))
+        if turn is None and before is not None:
+            self._lose_speech()
+        if ahead is None:
+            self._drop_draft()
 
     def _lose_speech(self) -> None:
         """Turn detection went off in mid-speech: its sound waits for a commit by hand."""
@@ -336,6 +349,11 @@ class Dialogue:
         self._now = now
         turn = self.session.turn_detection
         match activity:
+            case SpeechStarted() if turn is None and self.session.hears_ahead:
+                self._draft = self._draft or Draft(self._new_id("item"), self.needs_from_ms)
+                self._draft.speaking = True
+            case SpeechStopped() if turn is None and self._draft is not None:
+                self._hear_part(self._draft)
             case _ if turn is None:
                 pass
             case SpeechStarted(at_ms=at_ms) if self._speech is None:
@@ -380,6 +398,25 @@ class Dialogue:
             self._out.append(Forget(speech.item_id))
         speech.recognising, speech.words = False, None
 
+    def _hear_part(self, draft: Draft) -> None:
+        part_id = self._new_id("part")
+        self._out.append(Transcribe(part_id, *draft.add(part_id, self._clock_ms)))
+
+    def _drop_draft(self) -> None:
+        if self._draft is not None:
+            self._out += [Forget(part_id) for part_id in self._draft.waiting]
+        self._draft = None
+
+    def _part_recognised(self, draft: Draft) -> None:
+        """Tell the words that are new, and the end when there is one."""
+        if words := draft.news():
+            kind, fields = delta(words, logprobs=self.session.wants_logprobs)
+            self._emit(kind, item_id=draft.item_id, content_index=0, **fields)
+        if draft.committed and not draft.waiting:
+            del self._drafts[draft.item_id]
+            if (item := self._unheard.pop(draft.item_id, None)) is not None:
+                self._understood(item, draft.text, ahead=True)
+
     @staticmethod
     def _refuse_append(event: Mapping[str, Any]) -> None:
         raise Refusal(
@@ -389,7 +426,8 @@ class Dialogue:
         )
 
     def _commit_by_hand(self, _event: Mapping[str, Any]) -> None:
-        speech = self._speech or _Speech(self._new_id("item"), self.needs_from_ms)
+        draft = self._draft
+        speech = self._speech or _Speech(draft.item_id if draft else self._new_id("item"), self.needs_from_ms)
         length = max(0, self._clock_ms - speech.start_ms)
         if length < _SHORTEST_COMMIT_MS:
             raise Refusal(
@@ -400,7 +438,15 @@ class Dialogue:
         self._forget_words(speech)
         if self._speech is not None:
             self._speech = _Speech(self._new_id("item"), self._clock_ms)
+        if draft is None:
+            self._commit(speech, self._clock_ms)
+            return
+        speech.recognising = True
         self._commit(speech, self._clock_ms)
+        self._draft, self._drafts[draft.item_id], draft.committed = None, draft, True
+        if draft.speaking or draft.is_empty:
+            self._hear_part(draft)
+        self._part_recognised(draft)
 
     def _commit(self, speech: _Speech, end_ms: int) -> None:
         """The sound from the speech's start to `end_ms` becomes a user item."""
@@ -420,6 +466,7 @@ class Dialogue:
 
     def _clear_input(self, _event: Mapping[str, Any]) -> None:
         self._buffer_ms = self._clock_ms
+        self._drop_draft()
         if self._speech is not None:
             self._forget_words(self._speech)
             self._speech.start_ms = self._clock_ms
@@ -433,13 +480,17 @@ class Dialogue:
             self._speech.recognising = words is not None
         elif (item := self._unheard.pop(item_id, None)) is not None:
             self._understood(item, words)
+        for draft in [*self._drafts.values(), *filter(None, [self._draft])]:
+            if draft.recognised(item_id, words or ""):
+                self._part_recognised(draft)
         return self._taken()
 
-    def _understood(self, item: Item, words: str | None) -> None:
+    def _understood(self, item: Item, words: str | None, *, ahead: bool = False) -> None:
         item.words = words or ""
         transcription = self.session.transcription
         if transcription is not None and self._conversation.get(item.id) is item:
-            for kind, fields in transcription_events(item, words, transcription, logprobs=self.session.wants_logprobs):
+            logprobs = self.session.wants_logprobs
+            for kind, fields in transcription_events(item, words, transcription, logprobs=logprobs, ahead=ahead):
                 self._emit(kind, item_id=item.id, content_index=0, **fields)
         for response in list(self._responses.values()):
             response.unheard.discard(item.id)

@@ -160,6 +160,12 @@ class Session:
         return self._config["audio"]["input"]["transcription"]  # type: ignore[no-any-return]  # checked by its shape
 
     @property
+    def hears_ahead(self) -> bool:
+        """Words come while they are spoken: a transcription model at work that takes no turn detection."""
+        model = (self.transcription or {}).get("model")
+        return self.turn_detection is None and model in _UNBROKEN_MODELS
+
+    @property
     def wants_logprobs(self) -> bool:
         return bool(self._config["include"])
 

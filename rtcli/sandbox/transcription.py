@@ -17,9 +17,12 @@ _CERTAINTY = math.log(0.95)
 
 
 def transcription_events(
-    item: Item, words: str | None, settings: Mapping[str, Any], *, logprobs: bool
+    item: Item, words: str | None, settings: Mapping[str, Any], *, logprobs: bool, ahead: bool = False
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(type, fields) of `delta`, `segment`, `completed`, or of `failed` when `words` is None."""
+    """(type, fields) of `delta`, `segment`, `completed`, or of `failed` when `words` is None.
+
+    `ahead`: the deltas went out before, while the words were spoken.
+    """
     if words is None:
         error = {
             "type": "transcription_error",
@@ -31,8 +34,8 @@ def transcription_events(
         return
     model = str(settings.get("model", "whisper-1"))
     pieces = re.findall(r"\s*\S+|\s+", words)
-    for piece in pieces:
-        yield f"{_PREFIX}.delta", {"delta": piece} | _probabilities([piece], wanted=logprobs)
+    for piece in () if ahead else pieces:
+        yield delta(piece, logprobs=logprobs)
     if "diarize" in model and words:
         segment = {"id": f"seg_{item.id}", "text": words, "speaker": "A", "start": 0.0, "end": item.audio_ms / 1000}
         yield f"{_PREFIX}.segment", segment
@@ -41,6 +44,11 @@ def transcription_events(
             part["transcript"] = words
     usage = transcription_usage(model, words, item.audio_ms)
     yield f"{_PREFIX}.completed", {"transcript": words, "usage": usage} | _probabilities(pieces, wanted=logprobs)
+
+
+def delta(words: str, *, logprobs: bool) -> tuple[str, dict[str, Any]]:
+    """(type, fields) of words that were just understood."""
+    return f"{_PREFIX}.delta", {"delta": words} | _probabilities([words], wanted=logprobs)
 
 
 def _probabilities(pieces: list[str], *, wanted: bool) -> dict[str, Any]:

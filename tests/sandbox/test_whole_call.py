@@ -260,6 +260,28 @@ def test_a_typed_question_is_answered_in_text(sandbox: Sandbox) -> None:
     run(test)
 
 
+def test_words_come_while_they_are_spoken_where_there_is_no_turn_detection(sandbox: Sandbox) -> None:
+    session = {"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}}
+    delta = "conversation.item.input_audio_transcription.delta"
+
+    async def test() -> None:
+        async with calling(sandbox.base, session) as client:
+            client.mouth.say(hum(600))
+            first = await client.until(delta)
+            assert first["delta"] == "hello"
+            assert "input_audio_buffer.committed" not in client.types
+            client.mouth.say(hum(600))
+            await client.until(delta, 2)
+            client.send("input_audio_buffer.commit")
+            committed = await client.until("input_audio_buffer.committed")
+            completed = await client.until("conversation.item.input_audio_transcription.completed")
+            assert completed["transcript"] == "hello stop"
+            assert first["item_id"] == committed["item_id"] == completed["item_id"]
+            assert "input_audio_buffer.speech_started" not in client.types
+
+    run(test)
+
+
 def test_hanging_up_is_seen_by_the_client(sandbox: Sandbox) -> None:
     async def test() -> None:
         async with calling(sandbox.base) as client:
