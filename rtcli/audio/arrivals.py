@@ -18,12 +18,12 @@ from itertools import islice
 
 WINDOW = 500
 """Packets remembered: 10 s of 20 ms."""
-PRICE = 60_000
-"""What concealing everything would cost, in samples of delay: 1 % concealed is worth 12.5 ms.
+PRICE = 30_000
+"""What concealing everything would cost, in samples of delay: 1 % concealed is worth 6 ms.
 
-So 2 % of loss is worth the 20 ms after which FEC comes, and a packet in a hundred that is 200 ms late is worth nothing.
+So 4 % of loss is worth the 20 ms after which FEC comes, and a packet in a hundred that is 200 ms late is worth nothing.
 """
-FEWEST = 150
+FEWEST = 75
 """Packets that a price is reckoned on at the least: one late packet among the first ten is no sign of ten percent."""
 EVENT = 0.3
 """Share of that price paid for a hole of any length; the rest grows with the hole."""

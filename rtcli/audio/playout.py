@@ -405,6 +405,8 @@ class Playout:
             return False
         self._count.fec += 1
         self._count.lost += 1
+        # FEC covers one packet; libopus guesses what is missing before it.
+        self._count.concealed += max(0, gap - packet.samples - covered)
         self._position = packet.media
         self._append(array("h", pcm)[covered:])
         return True

@@ -15,8 +15,8 @@ STRIDE = 6
 PIECE = 960
 """Samples at 8 kHz looked for: 120 ms, long enough to be told from its neighbours a pitch period away."""
 STEP = 400
-REACH = 8000
-"""Latest a piece is looked for: a second."""
+REACH = 5000
+"""Latest a piece is looked for: 0.6 s."""
 ALIKE = 0.7
 LOUD = 300.0
 

@@ -35,7 +35,7 @@ class Network:
     ppm: float = 0.0
     """Drift of the sender's clock."""
     pause: float = 0.0
-    """The sender is quiet for this long in the middle; its timestamps stand still."""
+    """The sender is quiet for this long between two sentences in the middle; its timestamps stand still."""
 
     def fate(self, count: int, seed: int) -> list[float | None]:
         """For each packet its delay, or None when it is lost."""

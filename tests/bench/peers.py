@@ -37,12 +37,12 @@ def connection() -> Any:
     return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 
-def sender(pipe: Connection, lanes: list[str], payloads: list[bytes], ppm: float, pause: float) -> None:
+def sender(pipe: Connection, lanes: list[str], payloads: list[bytes], half: int, ppm: float, pause: float) -> None:
     """Send the payloads to all lanes at once: takes answers, then ("go",), then ("stop",); gives the first instant."""
-    asyncio.run(_send(pipe, lanes, payloads, ppm, pause))
+    asyncio.run(_send(pipe, lanes, payloads, half, ppm, pause))
 
 
-async def _send(pipe: Connection, lanes: list[str], payloads: list[bytes], ppm: float, pause: float) -> None:
+async def _send(pipe: Connection, lanes: list[str], payloads: list[bytes], half: int, ppm: float, pause: float) -> None:
     import av
     from aiortc import MediaStreamTrack, RTCSessionDescription
     from aiortc.mediastreams import MediaStreamError
@@ -63,7 +63,7 @@ async def _send(pipe: Connection, lanes: list[str], payloads: list[bytes], ppm: 
             if number >= len(payloads):
                 raise MediaStreamError
             self._number += 1
-            due = start + frame_end(number, len(payloads), ppm, pause)
+            due = start + frame_end(number, half, ppm, pause)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             packet = av.Packet(payloads[number])
             packet.pts = number * 960
@@ -87,9 +87,9 @@ async def _send(pipe: Connection, lanes: list[str], payloads: list[bytes], ppm: 
         await peer.close()
 
 
-def frame_end(number: int, count: int, ppm: float, pause: float) -> float:
-    """Seconds after the start at which a microphone would have filled frame `number`."""
-    held = pause if number >= count // 2 else 0.0
+def frame_end(number: int, half: int, ppm: float, pause: float) -> float:
+    """Seconds after the start at which a microphone would have filled a frame; a pause is before frame `half`."""
+    held = pause if number >= half else 0.0
     return (number + 1) * 0.02 * (1 - ppm * 1e-6) + held
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from .measure import Line, mouth_to_ear, quantile
 from .network import Network
+from .offline import simulate
+from .scores import Score, chance, pooled
 from .speech import _distance
 
 
@@ -49,3 +51,24 @@ def test_the_same_seed_is_the_same_network() -> None:
 
 def test_words_are_counted_as_edits() -> None:
     assert _distance(["a", "warm", "coat", "with", "you"], ["a", "warm", "goat", "you", "too"]) == 3
+
+
+def test_two_receivers_alike_are_not_told_apart_and_a_worse_one_is() -> None:
+    assert chance([1, 0, 2, 0], [0, 2, 0, 1]) > 0.3
+    assert chance([3] * 12, [0] * 12) < 0.01
+    assert chance([0] * 12, [3] * 12) == 1.0
+
+
+def test_rounds_are_pooled_by_sentence() -> None:
+    one = Score((0.04, 0.05), (0.01,), (0, 2), 20)
+    whole = pooled([one, Score((0.06,), (0.03,), (1, 0), 30)])
+    assert (whole.delays, whole.wrong, whole.words) == ((0.04, 0.05, 0.06), (0, 2, 1, 0), 50)
+    assert whole.concealed_percent == pytest.approx(2.0)
+    assert whole.wer == pytest.approx(6.0)
+
+
+def test_a_simulated_call_is_the_same_every_time() -> None:
+    payloads = [b"\xf8\xff\xfe"] * 100
+    one, other = (simulate(Network(loss=0.1, jitter=0.06), payloads, 50, 7) for _ in range(2))
+    assert one.blocks == other.blocks
+    assert one.facts["received"] < 100
