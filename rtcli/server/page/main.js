@@ -43,12 +43,10 @@ async function begin() {
   transcript.clear();
   $("turns").replaceChildren();
   const call = new RealtimeCall();
-  const track = await microphone();
   const turns = new Turns();
   // Made here, in the click: a browser lets no page make a sound before its user did something.
   const context = new AudioContext();
-  live = { call, track, turns, context, meters: {} };
-  if (track) live.meters.microphone = new Meter(context, new MediaStream([track]));
+  live = { call, turns, context, meters: {}, track: null };
   live.timer = setInterval(look, LOOK_EVERY);
 
   call.addEventListener("event", ({ detail }) => {
@@ -59,20 +57,30 @@ async function begin() {
   });
   call.addEventListener("sound", ({ detail }) => {
     $("voice").srcObject = detail;
-    live.meters.speaker = new Meter(context, detail);
+    if (live?.call === call) live.meters.speaker = new Meter(context, detail);
   });
-  call.addEventListener("closed", ({ detail }) => end(detail.problem));
+  call.addEventListener("closed", ({ detail }) => live?.call === call && end(detail.problem));
   turns.addEventListener("turn", ({ detail }) => showTurn($("turns"), detail));
 
+  const track = await microphone();
+  // Whoever is asked for the microphone may hang up instead.
+  if (live?.call !== call) return track?.stop();
+  listenTo(track);
   try {
     const way = document.querySelector("[name=way]:checked").value;
     await call.connect({ way, callsUrl: config?.calls_url, track });
-  } catch (error) {
-    return end(error);
+  } catch {
+    return; // "closed" told why
   }
   stats.start(call);
   show("live");
   $("text").focus();
+}
+
+function listenTo(track) {
+  live.meters.microphone?.close();
+  live.meters.microphone = track ? new Meter(live.context, new MediaStream([track])) : undefined;
+  live.track = track;
 }
 
 // The chosen one, or null: a call without a microphone is one of typing.
@@ -169,14 +177,14 @@ $("typing").addEventListener("submit", (submitted) => {
 
 $("microphone").addEventListener("change", async () => {
   if (!live) return;
-  const { call, context, meters } = live;
+  const { call } = live;
   const muted = $("mute").getAttribute("aria-pressed") === "true";
   live.track?.stop();
-  meters.microphone?.close();
-  live.track = await microphone();
-  await call.use(live.track);
-  meters.microphone = live.track ? new Meter(context, new MediaStream([live.track])) : undefined;
-  $("mute").disabled = !live.track;
+  const track = await microphone();
+  if (live?.call !== call) return track?.stop();
+  listenTo(track);
+  await call.use(track);
+  $("mute").disabled = !track;
   mute(muted);
 });
 

@@ -35,7 +35,7 @@ export class RealtimeCall extends EventTarget {
   }
 
   // `way`: "session" (our server places the call) or "token" (it mints a key, and we place the call ourselves).
-  // `track`: the microphone's, or null. Resolves when events can be sent.
+  // `track`: the microphone's, or null. Resolves when events can be sent; if that fails, "closed" says so too.
   async connect({ way, callsUrl, track }) {
     // Without a microphone we still want to hear: an offer that has no audio section gets no voice.
     const media = track ? this.#peer.addTransceiver(track) : this.#peer.addTransceiver("audio", { direction: "recvonly" });
@@ -47,7 +47,7 @@ export class RealtimeCall extends EventTarget {
       await this.#peer.setRemoteDescription({ type: "answer", sdp: await place });
       await this.#opened();
     } catch (error) {
-      this.hangUp();
+      this.#end(error);
       throw error;
     }
   }
