@@ -6,6 +6,7 @@ export class EventLog {
   #list;
   #count;
   #entries = [];
+  #shown = 0;
   #keep = () => true;
   #begun = performance.now();
 
@@ -19,9 +20,10 @@ export class EventLog {
     const atEnd = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
     const entry = { direction, type: event.type, text: JSON.stringify(event), line: line(direction, event, at - this.#begun) };
     this.#entries.push(entry);
-    this.#list.append(entry.line);
-    if (this.#entries.length > MOST) this.#entries.shift().line.remove();
     entry.line.hidden = !this.#keep(entry);
+    if (!entry.line.hidden) this.#shown += 1;
+    this.#list.append(entry.line);
+    if (this.#entries.length > MOST) this.#forget(this.#entries.shift());
     if (atEnd) this.#list.scrollTop = this.#list.scrollHeight;
     this.#tell();
   }
@@ -33,13 +35,21 @@ export class EventLog {
       (deltas || !entry.type.endsWith(".delta")) &&
       (!direction || entry.direction === direction) &&
       entry.text.toLowerCase().includes(wanted);
-    for (const entry of this.#entries) entry.line.hidden = !this.#keep(entry);
+    this.#shown = 0;
+    for (const entry of this.#entries) {
+      entry.line.hidden = !this.#keep(entry);
+      if (!entry.line.hidden) this.#shown += 1;
+    }
     this.#tell();
   }
 
+  #forget(entry) {
+    if (!entry.line.hidden) this.#shown -= 1;
+    entry.line.remove();
+  }
+
   #tell() {
-    const shown = this.#entries.filter((entry) => !entry.line.hidden).length;
-    this.#count.textContent = `${shown} of ${this.#entries.length}`;
+    this.#count.textContent = `${this.#shown} of ${this.#entries.length}`;
   }
 }
 
