@@ -84,9 +84,9 @@ async def voice_to_voice(base: str) -> list[float]:
 async def one_call(base: str, arrivals: Arrivals, *, spoken: bool) -> None:
     async with calling(base, {"type": "realtime"}) as client:
         await _ask(client, spoken=spoken)
-        await client.until("output_audio_buffer.started")
+        await client.until("output_audio_buffer.started", 1 + spoken)
         client.ear.add = arrivals.add  # type: ignore[method-assign]  # decoding is the client's business, not ours
-        await client.until("output_audio_buffer.stopped")
+        await client.until("output_audio_buffer.stopped", 1 + spoken)
 
 
 async def _ask(client: Client, *, spoken: bool) -> None:

@@ -1,10 +1,11 @@
-"""The official Python SDK, unchanged, against the sandbox: it mints, it calls, it joins by the call's id."""
+"""The official Python SDK, unchanged, against the sandbox and through `rtcli serve`: it mints, calls, joins by id."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -15,6 +16,7 @@ from rtcli.sandbox.engine.scripted import ScriptedEngine
 from rtcli.transport.base import Message, Signal
 from rtcli.transport.webrtc import WebRtcPeer
 from rtcli.wiring import sandbox_server
+from tests.program import start
 
 
 SESSION: RealtimeSessionCreateRequestParam = {
@@ -30,6 +32,21 @@ def base() -> Iterator[str]:
     server = sandbox_server(ScriptedEngine({"hello": "Hello to you."}))
     yield server.start()
     server.stop()
+
+
+@pytest.fixture(params=["the sandbox", "rtcli serve"])
+def either(request: pytest.FixtureRequest, base: str, tmp_path: Path) -> Iterator[str]:
+    """A base URL of the sandbox itself, or of the app server in front of it."""
+    if request.param == "the sandbox":
+        yield base
+        return
+    serving = start("serve", "--port", "0", "--base-url", base, "--text", home=tmp_path)
+    assert serving.stdout is not None
+    try:
+        yield serving.stdout.readline().decode().strip().rstrip("/") + "/v1"
+    finally:
+        serving.terminate()
+        serving.communicate(timeout=20)
 
 
 @asynccontextmanager
@@ -68,9 +85,9 @@ async def calling(sdk: openai.AsyncOpenAI, **how: Any) -> AsyncIterator[str]:
         await caller.peer.close()
 
 
-def test_client_secrets_create_gives_a_key_and_the_session_it_is_for(base: str) -> None:
+def test_client_secrets_create_gives_a_key_and_the_session_it_is_for(either: str) -> None:
     async def test() -> None:
-        async with client(base) as sdk:
+        async with client(either) as sdk:
             made = await sdk.realtime.client_secrets.create(
                 expires_after={"anchor": "created_at", "seconds": 60}, session=SESSION
             )
@@ -81,20 +98,20 @@ def test_client_secrets_create_gives_a_key_and_the_session_it_is_for(base: str) 
     asyncio.run(test())
 
 
-def test_calls_create_with_a_session_opens_a_call_and_its_id_hangs_up(base: str) -> None:
+def test_calls_create_with_a_session_opens_a_call_and_its_id_hangs_up(base: str, either: str) -> None:
     async def test() -> None:
-        async with client(base) as sdk, calling(sdk, session=SESSION) as call_id:
+        async with client(either) as sdk, calling(sdk, session=SESSION) as call_id, client(base) as trusted:
             assert call_id.startswith("rtc_")
-            await sdk.realtime.calls.hangup(call_id)
+            await trusted.realtime.calls.hangup(call_id)
 
     asyncio.run(test())
 
 
-def test_calls_create_with_an_ephemeral_key_opens_the_session_of_the_key(base: str) -> None:
+def test_calls_create_with_an_ephemeral_key_opens_the_session_of_the_key(either: str) -> None:
     async def test() -> None:
-        async with client(base) as trusted:
+        async with client(either) as trusted:
             key = (await trusted.realtime.client_secrets.create(session=SESSION)).value
-        async with client(base, key) as sdk, calling(sdk) as call_id:
+        async with client(either, key) as sdk, calling(sdk) as call_id:
             assert call_id.startswith("rtc_")
 
     asyncio.run(test())
