@@ -26,7 +26,7 @@ from rtcli.sandbox.service import Service
 from rtcli.sandbox.sideband import Sideband
 
 
-_NO_KEYS = {"sdp", "localai"}
+_NO_KEYS = {"sdp", "localai", "speaches"}
 """Dialects of servers that mint no keys and ask for none."""
 _MISSING = "missing_required_parameter"
 
@@ -40,6 +40,7 @@ def create_app(service: Service) -> Starlette:
             Route("/v1/realtime/calls", endpoints.calls, methods=["POST"]),
             Route("/v1/realtime/calls/{call_id}/hangup", endpoints.hangup, methods=["POST"]),
             Route("/v1/realtime/calls/{call_id}", endpoints.delete, methods=["DELETE"]),
+            Route("/v1/realtime", endpoints.beta_call, methods=["POST"]),
             WebSocketRoute("/v1/realtime", endpoints.sideband),
         ],
         middleware=[Middleware(Admission, policy=_LoopbackOnly())],
@@ -96,6 +97,14 @@ class _Endpoints:
         except ServiceError as error:
             return JSONResponse({"error": str(error)}, status_code=error.status or 500)
         return JSONResponse({"sdp": answer, "session_id": "sess_local"}, status_code=201)
+
+    async def beta_call(self, request: Request) -> Response:
+        """As speaches answers: the model in the query, the SDP as text."""
+        if self._faults.dialect != "speaches":
+            raise HTTPException(404)
+        session = {"type": "realtime", "model": request.query_params.get("model", "")}
+        _, answer = await self._service.call(text_of(await read_body(request)), "", session)
+        return Response(answer, media_type="text/plain")
 
     async def delete(self, request: Request) -> Response:
         """Hangs up at servers that take SDP and nothing else."""

@@ -129,7 +129,8 @@ class Call:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.id = call_id
-        self._engine = parts.script.over(parts.engine) if parts.script else parts.engine
+        self._script = parts.script.over(parts.engine) if parts.script else None
+        self._engine = self._script or parts.engine
         self._limits = limits
         self._ended = ended
         self._clock = clock
@@ -303,9 +304,8 @@ class Call:
                 self._recognise(item_id, self._input.cut(start_ms, end_ms))
             case TranscribeClip(item_id, audio):
                 self._recognise(item_id, _doubled(audio))
-            case Forget(item_id):
-                if (task := self._recognitions.pop(item_id, None)) is not None:
-                    task.cancel()
+            case Forget(item_id, words):
+                self._forget(item_id, words)
             case Generate(response_id):
                 self._replies[response_id] = self._spawn(self._reply(effect), "replying")
             case Speak(response_id):
@@ -316,6 +316,12 @@ class Call:
                 self._cancel(response_id)
             case ClearOutput():
                 self._do(self._dialogue.cleared(self._output.clear(), self._clock()))
+
+    def _forget(self, item_id: str, words: str | None) -> None:
+        if (task := self._recognitions.pop(item_id, None)) is not None:
+            task.cancel()
+        if words is not None and self._script is not None:
+            self._script.unhear(words)
 
     def _cancel(self, response_id: str) -> None:
         if (reply := self._replies.pop(response_id, None)) is not None and reply is not asyncio.current_task():

@@ -395,7 +395,7 @@ class Dialogue:
 
     def _forget_words(self, speech: _Speech) -> None:
         if speech.recognising:
-            self._out.append(Forget(speech.item_id))
+            self._out.append(Forget(speech.item_id, speech.words))
         speech.recognising, speech.words = False, None
 
     def _hear_part(self, draft: Draft) -> None:

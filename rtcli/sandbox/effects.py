@@ -51,6 +51,8 @@ class Forget:
     """What is being recognised for this item is void."""
 
     item_id: str
+    words: str | None = None
+    """What was recognised already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,14 @@ quota=yes               every response fails with `insufficient_quota`
 dialect=azure           only the events that pass Azure's filter
 dialect=sdp             takes raw SDP and nothing else: no keys, no multipart; `DELETE` hangs up
 dialect=localai         JSON both ways, errors as text
+dialect=speaches        `POST /v1/realtime?model=…`, beta names, events in fragments of base64
 """
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import math
 import random
 import re
@@ -29,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtcli.errors import UsageError
+from rtcli.protocol import beta
 from rtcli.protocol.dialects import AZURE
 from rtcli.sandbox.refusal import Refusal
 
@@ -36,6 +40,10 @@ from rtcli.sandbox.refusal import Refusal
 _LATE = 0.03
 """Seconds by which a packet comes later that is overtaken by the one behind it."""
 _STATUS = re.compile(r"([45]\d\d)(?::(\w{1,64}))?")
+_ENVELOPE = 900
+_BETA_NAMES = {present: old for old, present in beta.SERVER_EVENTS.items()} | {
+    "conversation.item.added": "conversation.item.created"
+}
 _JUNK = (
     "this is no JSON {",
     "[1, 2, 3]",
@@ -88,7 +96,7 @@ class Faults:
         """A peer of the sandbox needs the wrapping that does it."""
         network = self.drop or self.delay or self.jitter or self.reorder or self.junk
         timed = self.freeze is not None or self.death is not None
-        return bool(network or timed or self.sample_sdp or self.dialect == "azure")
+        return bool(network or timed or self.sample_sdp or self.dialect in {"azure", "speaches"})
 
     def fate(self, chance: random.Random) -> float | None:
         """Of one packet of sound: seconds later, or None when it is lost."""
@@ -105,7 +113,9 @@ class Faults:
         count, junk = itertools.count(1), itertools.cycle(_JUNK)
 
         def one(event_type: str, text: str) -> Iterator[str]:
-            if self.carries(event_type):
+            if self.dialect == "speaches":
+                yield from enveloped(text)
+            elif self.carries(event_type):
                 yield text
             if self.junk and next(count) % self.junk == 0:
                 yield next(junk)
@@ -126,6 +136,39 @@ def parse(given: Sequence[str]) -> Faults:
         except ValueError as error:
             raise UsageError(f"the fault {name} does not take {value[:64]!r}: {error}") from None
     return Faults(**values)
+
+
+def enveloped(text: str) -> Iterator[str]:
+    """An event as speaches sends it: under its beta name, in base64, cut where it is longer than 900 characters."""
+    event = json.loads(text)
+    old = json.dumps({**event, "type": _BETA_NAMES.get(event["type"], event["type"])})
+    data, name = base64.b64encode(old.encode()).decode(), event.get("event_id", "event")
+    if len(old) <= _ENVELOPE:
+        yield json.dumps({"id": name, "type": "full_message", "data": data})
+        return
+    parts = [data[at : at + _ENVELOPE] for at in range(0, len(data), _ENVELOPE)]
+    for index, part in enumerate(parts):
+        fragment = {"data": part, "fragment_index": index, "total_fragments": len(parts)}
+        yield json.dumps({"id": name, "type": "partial_message", **fragment})
+
+
+def understood(data: str | bytes) -> str | bytes:
+    """A client event with beta names as the service takes it today; anything else as it came."""
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    match event:
+        case {"type": "session.update", "session": dict(session)}:
+            return json.dumps({**event, "session": {"type": "realtime", **_present(session)}})
+        case {"type": "response.create", "response": dict(response)}:
+            return json.dumps({**event, "response": _present(response)})
+        case _:
+            return data
+
+
+def _present(session: dict[str, Any]) -> Any:
+    return beta.modern({"type": "session.updated", "session": session})["session"]
 
 
 def sample_like(answer: str) -> str:
@@ -195,6 +238,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "death": _SECONDS,
     "junk": lambda value: max(1, int(_figure(1_000_000)(value))),
     "quota": lambda value: _word("yes")(value) == "yes",
-    "dialect": _word("openai", "azure", "sdp", "localai"),
+    "dialect": _word("openai", "azure", "sdp", "localai", "speaches"),
 }
 _FIELDS = {"sdp": "sample_sdp"}

@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-from rtcli.sandbox.faults import Faults, sample_like
-from rtcli.transport.base import Deliver, Peer, PeerStats, Signal
+from rtcli.sandbox.faults import Faults, sample_like, understood
+from rtcli.transport.base import Deliver, Message, Peer, PeerStats, Signal
 
 
 Fate = Callable[[], float | None]
@@ -40,6 +40,8 @@ class FaultyPeer:
         return None if self._frozen else self._faults.fate(self._chance)
 
     def _take(self, signal: Signal) -> None:
+        if isinstance(signal, Message) and self._faults.dialect == "speaches":
+            signal = Message(understood(signal.data))
         self._deliver(signal)
 
     def _freeze(self) -> None:

@@ -165,6 +165,8 @@ class ScriptEngine:
         self._engine = engine
         self._sleep = sleep
         self._heard = deque(script.heard)
+        self._last: str | None = None
+        """What of it was heard last, until it is void."""
         self._fixed = {answer.to: answer.steps for answer in reversed(script.answers) if answer.to is not None}
         self._always = script.always.steps if script.always else None
         self._next = deque(answer.steps for answer in script.answers if answer.to is None)
@@ -173,7 +175,14 @@ class ScriptEngine:
         return self._engine.detector(threshold=threshold, silence_ms=silence_ms)
 
     async def transcribe(self, pcm: bytes) -> str:
-        return self._heard.popleft() if self._heard else await self._engine.transcribe(pcm)
+        self._last = self._heard.popleft() if self._heard else None
+        return await self._engine.transcribe(pcm) if self._last is None else self._last
+
+    def unhear(self, words: str) -> None:
+        """The speaker went on after the pause in which this was recognised: it is what the whole will be."""
+        if words == self._last:
+            self._heard.appendleft(words)
+            self._last = None
 
     async def reply(self, prompt: Prompt) -> AsyncIterator[Piece]:
         said = _plain(prompt.history[-1].text) if prompt.history else ""

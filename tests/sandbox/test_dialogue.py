@@ -147,7 +147,7 @@ def told(effect: Effect) -> str:
             return f"! Generate {response_id} {said}"
         case Speak(response_id, text, voice, _):
             return f"! Speak {response_id} {voice} {text!r}"
-        case EndSpeech(subject) | Cancel(subject) | Forget(subject):
+        case EndSpeech(subject) | Cancel(subject) | Forget(subject, _):
             return f"! {type(effect).__name__} {subject}"
         case StopListening() | ClearOutput():
             return f"! {type(effect).__name__}"

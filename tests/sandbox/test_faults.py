@@ -57,6 +57,7 @@ def test_a_client_is_refused_as_it_was_asked_for(tmp_path: Path, fault: str, sta
         (("dialect=azure",), ("--dialect", "azure")),
         (("dialect=sdp",), ("--dialect", "sdp")),
         (("dialect=localai",), ("--dialect", "localai")),
+        (("dialect=speaches",), ("--dialect", "speaches")),
     ],
 )
 def test_a_client_gets_its_answer_in_spite_of(tmp_path: Path, faults: tuple[str, ...], how: tuple[str, ...]) -> None:

@@ -76,6 +76,17 @@ def test_what_the_script_does_not_say_is_the_engines() -> None:
     assert stage.answer("what is two plus three") != []
 
 
+def test_an_utterance_with_a_pause_in_it_uses_up_one_line_only() -> None:
+    engine = Stage(parse(b'heard = ["first", "second"]')).engine
+    assert asyncio.run(engine.transcribe(b"")) == "first"
+    engine.unhear("first")
+    assert asyncio.run(engine.transcribe(b"")) == "first"
+    assert asyncio.run(engine.transcribe(b"")) == "second"
+    assert asyncio.run(engine.transcribe(b"")) == "beneath"
+    engine.unhear("beneath")
+    assert asyncio.run(engine.transcribe(b"")) != "beneath"
+
+
 def test_every_call_begins_at_the_beginning() -> None:
     script = parse(SCRIPT)
     assert [Stage(script).answer("x") for _ in range(2)] == [["One."], ["One."]]
