@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -428,11 +429,14 @@ def sandbox_server(
 def app_server(config: Config, *, host: str, port: int, quiet: bool) -> ThreadedServer:
     """The server of the WebRTC guide, in a thread with a loop of its own; not started yet. `quiet`: no access log."""
     from rtcli.asgi.serving import Served, ThreadedServer
-    from rtcli.server.access import to_stderr
+    from rtcli.server.access import malformed, to_stderr
     from rtcli.server.app import create_app
 
+    def log(line: str) -> None:
+        if not quiet:
+            to_stderr(line)
+
     def make() -> Served:
-        app = create_app(config, log=(lambda _: None) if quiet else to_stderr)
-        return Served(app, config.close)
+        return Served(create_app(config, log=log), config.close, partial(malformed, log))
 
     return ThreadedServer(make, name="serve", host=host, port=port)

@@ -61,6 +61,18 @@ class _Impatient(H11Protocol):
 class Served:
     app: ASGIApp
     stop: Callable[[], Awaitable[None]]
+    malformed: Callable[[str], None] = lambda _: None
+    """Gets the address of a client whose request was none, which the application never sees."""
+
+    def protocol(self) -> type[H11Protocol]:
+        malformed = self.malformed
+
+        class Protocol(_Impatient):
+            def send_400_response(self, msg: str) -> None:
+                malformed(self.client[0] if self.client else "-")
+                super().send_400_response(msg)
+
+        return Protocol
 
 
 class ThreadedServer:
@@ -137,7 +149,7 @@ class ThreadedServer:
         server = uvicorn.Server(
             uvicorn.Config(
                 served.app,
-                http=_Impatient,
+                http=served.protocol(),
                 ws="websockets-sansio" if self._websockets else "none",
                 ws_max_size=_MOST_MESSAGE,
                 ws_per_message_deflate=False,

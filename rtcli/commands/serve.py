@@ -85,7 +85,7 @@ def serve(
         _refuse_other_ways(way)
         settings = wiring.settings_for({**session.flags(), **asdict(way)}, general.profile)
         _tell(settings.warnings, general)
-        with _behind(settings, way, general) as (settings, endpoint, key):
+        with _behind(settings, way, general, host) as (settings, endpoint, key):
             config = _config(
                 settings, endpoint, key, session, host=host, origins=allow_origin, safety_id_from=safety_id_from
             )
@@ -108,7 +108,9 @@ def _refuse_other_ways(way: Way) -> None:
 
 
 @contextmanager
-def _behind(settings: Settings, way: Way, general: General) -> Iterator[tuple[Settings, Endpoint, Secret | None]]:
+def _behind(
+    settings: Settings, way: Way, general: General, host: str
+) -> Iterator[tuple[Settings, Endpoint, Secret | None]]:
     """The service behind: the one the settings name, or the stand-in in this process, which never sees a real key."""
     if not way.sandbox:
         endpoint, key = services.with_key_now(settings, has_terminal=wiring.stdin_is_terminal())
@@ -122,7 +124,8 @@ def _behind(settings: Settings, way: Way, general: General) -> Iterator[tuple[Se
     raised, made = raise_loopback(), wiring.make_engine(None)
     sandbox = wiring.sandbox_server(made.engine)
     try:
-        _tell((raised or "", made.notice), general)
+        alone = "" if is_loopback(host) else "calls with the sandbox stay on this machine, whoever may open the page"
+        _tell((raised or "", made.notice, alone), general)
         yield replace(settings, dialect=OPENAI.name), Endpoint(sandbox.start(), OPENAI), PLACEHOLDER
     finally:
         sandbox.stop()

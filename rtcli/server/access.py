@@ -27,6 +27,11 @@ def to_stderr(line: str) -> None:
         sys.stderr.flush()
 
 
+def malformed(log: Log, client: str) -> None:
+    """What the application never saw."""
+    log(f"{_now()} {one_line(client, _LONGEST)} malformed request 400")
+
+
 class AccessLog:
     """Middleware, outermost: what is refused is logged too."""
 
@@ -64,10 +69,15 @@ class AccessLog:
 def _line(scope: Scope, status: int | None, seconds: float) -> str:
     client: Any = scope.get("client") or ("-",)
     path = one_line(scope["path"], _LONGEST)
-    parts = [f"{datetime.now().astimezone():%H:%M:%S}", str(client[0]), scope["method"], path]
+    # The address may be what a proxy's header says, and anybody on this machine is believed to be a proxy.
+    parts = [_now(), one_line(str(client[0]), _LONGEST), scope["method"], path]
     parts += ["no answer" if status is None else str(status), f"{seconds * 1000:.0f} ms"]
     if status in {403, 421}:
         headers = Headers(scope=scope)
         claims = {"host": headers.get("host"), "origin": headers.get("origin")}
         parts += [f"{name} {one_line(value, _LONGEST)}" for name, value in claims.items() if value]
     return " ".join(parts)
+
+
+def _now() -> str:
+    return f"{datetime.now().astimezone():%H:%M:%S}"

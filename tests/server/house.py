@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from rtcli.asgi.serving import Served, ThreadedServer
 from rtcli.protocol.dialects import OPENAI, Dialect
 from rtcli.protocol.rest import Endpoint
 from rtcli.protocol.secret import Secret
+from rtcli.server.access import malformed
 from rtcli.server.app import create_app
 from rtcli.server.config import Config
 from rtcli.transport.http import Http
@@ -49,7 +51,11 @@ def house(*said: Said, dialect: Dialect = OPENAI, **more: Any) -> Iterator[House
         endpoint = Endpoint(f"{service.url}/v1", dialect)
         config = Config(endpoint=endpoint, key=Secret(KEY), session=SESSION, http=Http())
         config = replace(config, **more)
-        server = ThreadedServer(lambda: Served(create_app(config, log=log.append), config.close), name="serve")
+
+        def make() -> Served:
+            return Served(create_app(config, log=log.append), config.close, partial(malformed, log.append))
+
+        server = ThreadedServer(make, name="serve")
         url = server.start()
         try:
             with httpx.Client(base_url=url, timeout=30) as http:
