@@ -74,8 +74,7 @@ async def read(url: str, count: int) -> None:
         if seen == count:
             over.set_result(None)
 
-    peer, channel = await connected(url, on_message)
-    channel.send(json.dumps({"type": "test.flood", "count": count}))
+    peer, _ = await connected(url, on_message)
     await over
     sys.stdout.write(f"{(count - 1) / (time.monotonic() - begun)}\n")
     await peer.close()
