@@ -137,11 +137,17 @@ def sideband(
 
 
 async def load_webrtc() -> None:
-    """Load aiortc beside the loop: it takes 0.3 s, in which a key can come."""
+    """Load aiortc beside the loop: it takes 0.3 s, in which a key can come.
+
+    What is there by then stays to the end: a live call that searched it for garbage would stand still meanwhile.
+    """
     import asyncio
+    import gc
     from importlib import import_module
 
     await asyncio.to_thread(import_module, "rtcli.transport.webrtc")
+    gc.freeze()
+    gc.set_threshold(700, 10, 10)
 
 
 def _ice_server(server: IceSetting) -> IceServer:

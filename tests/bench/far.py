@@ -13,6 +13,7 @@ import threading
 import time
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 from urllib.parse import urlsplit
 
 
@@ -29,8 +30,7 @@ class _Socket(asyncio.DatagramProtocol):
         self.other: _Socket | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)  # asyncio's own is not of this class in 3.11
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.there = addr
