@@ -284,6 +284,7 @@ _RULES: Final[tuple[tuple[str, Rule], ...]] = (
     (r"^(?:stop|wait|hold on|quiet|be quiet|never mind)\b", _always("All right.")),
     (r"^(?:yes|no|okay|ok|sure|right|fine|yeah|nope)\b[.!]?$", _always("All right. What else?")),
     (_DO, _always(_UNDO)),
+    (r"\[image\]", _always("I have your picture, but I can't see what is on it: I am only an offline stand-in.")),
 )
 
 

@@ -46,6 +46,10 @@ def replied(*history: str, instructions: str = "You are helpful.", now: datetime
         ("What day comes after Sunday?", "Monday comes after Sunday."),
         ("What comes before Monday?", "Sunday comes before Monday."),
         ("Count to five.", "1, 2, 3, 4, 5."),
+        (
+            "Do you like it? [image]",
+            "I have your picture, but I can't see what is on it: I am only an offline stand-in.",
+        ),
         ("Count from three to seven.", "3, 4, 5, 6, 7."),
         ("Count down from three.", "3, 2, 1."),
         ("How do you spell rhythm?", "Rhythm is spelled R, H, Y, T, H, M."),
