@@ -108,10 +108,10 @@ def test_a_refused_key_is_3(tmp_path: Path) -> None:
     assert "Incorrect API key provided" in one_line(done)
 
 
-@pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+@contextmanager
+def standing_in(home: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A stand-in of its own process, and its base URL."""
-    running = start("sandbox", "--engine", "scripted", "--port", "0", home=tmp_path)
+    running = start("sandbox", "--engine", "scripted", "--port", "0", *more, home=home)
     assert running.stdout is not None
     try:
         yield running, running.stdout.readline().decode().strip()
@@ -120,16 +120,15 @@ def sandbox(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         running.communicate()
 
 
-def test_udp_that_gets_no_answer_ends_in_the_connect_limit_and_says_so(
-    tmp_path: Path, sandbox: tuple[subprocess.Popen[bytes], str]
-) -> None:
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    with standing_in(tmp_path) as running:
+        yield running
+
+
+def test_udp_that_gets_no_answer_ends_in_the_connect_limit_and_says_so(tmp_path: Path) -> None:
     """The answer is good, and from then on nothing comes: as behind a firewall that lets no UDP through."""
-
-    def stopped(sdp: bytes) -> bytes:
-        sandbox[0].send_signal(signal.SIGSTOP)
-        return sdp
-
-    with answers_rewritten(sandbox[1], stopped) as base_url:
+    with standing_in(tmp_path, "--fault", "death=0") as (_, base_url):
         done = talk_to(base_url, tmp_path, "--connect-timeout", "3")
     assert (done.status, done.out) == (4, "")
     assert "UDP" in one_line(done)
@@ -153,34 +152,3 @@ def test_a_service_that_hangs_up_in_order_ends_the_call_in_order(
         sandbox[0].send_signal(signal.SIGTERM)
         _, err = running.communicate(timeout=20)
     assert running.returncode == 0, err
-
-
-@contextmanager
-def answers_rewritten(base_url: str, rewrite: Callable[[bytes], bytes]) -> Iterator[str]:
-    """A proxy in front of a service that changes its SDP answers."""
-    import httpx
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            kept = {name: self.headers[name] for name in ("Content-Type", "Authorization") if name in self.headers}
-            there = base_url.removesuffix("/v1") + self.path
-            answer = httpx.post(there, content=body, headers=kept, trust_env=False)
-            content = rewrite(answer.content) if answer.headers["content-type"] == "application/sdp" else answer.content
-            self.send_response(answer.status_code)
-            self.send_header("Content-Type", answer.headers["content-type"])
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
