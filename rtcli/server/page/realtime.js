@@ -24,6 +24,8 @@ export class RealtimeCall extends EventTarget {
   #answering = false;
   #sounding = false;
   #wanted = false;
+  #asked = "";
+  #count = 0;
 
   constructor() {
     super();
@@ -110,7 +112,9 @@ export class RealtimeCall extends EventTarget {
 
   #ask() {
     this.#answering = true;
-    this.send({ type: "response.create" });
+    this.#count += 1;
+    this.#asked = `ask_${this.#count}`; // comes back in the error, if there is one
+    this.send({ type: "response.create", event_id: this.#asked });
   }
 
   #receive(data) {
@@ -120,8 +124,11 @@ export class RealtimeCall extends EventTarget {
         this.#answering = true;
         break;
       case "error":
-        // A refused request is followed by no response that would end.
-        if (event.error?.code !== "conversation_already_has_active_response") this.#answering = false;
+        if (event.error?.event_id !== this.#asked) break;
+        // A refused request is followed by no response that would end. If the service was quicker to begin one of its
+        // own, ours is made again when that is done.
+        this.#wanted = event.error.code === "conversation_already_has_active_response";
+        this.#answering = this.#wanted;
         break;
       case "response.done":
         this.#answering = false;
