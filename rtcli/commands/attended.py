@@ -86,9 +86,8 @@ class Attended:
         if not made:
             return []
         ms = (wall - self._began).total_seconds() * 1000
-        utc = wall.astimezone(UTC)
         # Every reader counts its own output: it may have come late, or lost some.
-        lines = [stamped(document, seq=0, wall=utc, ms=ms, sid=self.name) for document in made]
+        lines = [stamped(document, seq=0, wall=wall, ms=ms, sid=self.name) for document in made]
         return [line.encode("utf-8", "replace") + b"\n" for line in lines]
 
 

@@ -67,13 +67,7 @@ class Following:
     async def run(self) -> AsyncIterator[Update]:
         looking = asyncio.create_task(self._look())
         try:
-            while not (self._ended.done() and self._queue.empty()):
-                getting = asyncio.ensure_future(self._queue.get())
-                await asyncio.wait((getting, self._ended), return_when=asyncio.FIRST_COMPLETED)
-                if not getting.done():
-                    getting.cancel()
-                    continue
-                update = getting.result()
+            while update := await self._next():
                 yield update
                 if self._is_last(update):
                     self._end(Closed(time.monotonic(), f"{self._until} came"))
@@ -83,6 +77,18 @@ class Following:
             for task in (looking, *self._followed.values()):
                 task.cancel()
             await asyncio.gather(looking, *self._followed.values(), return_exceptions=True)
+
+    async def _next(self) -> Update | None:
+        """None: it has ended, and everything before that was told."""
+        while self._queue.empty():
+            if self._ended.done():
+                return None
+            getting = asyncio.ensure_future(self._queue.get())
+            await asyncio.wait((getting, self._ended), return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                return getting.result()
+            getting.cancel()
+        return self._queue.get_nowait()
 
     def _is_last(self, update: Update) -> bool:
         if not self._until or not isinstance(update, Relayed):

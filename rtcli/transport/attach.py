@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -88,7 +88,7 @@ class Hub(Generic[T]):
         self._server = await loop.create_server(lambda: _Reader(self), sock=self._place.listening)
 
     def tell(self, happening: T) -> None:
-        now = datetime.now().astimezone()
+        now = datetime.now(UTC)
         self._past.append((happening, now))
         self._past_bytes += self._size_of(happening)
         while len(self._past) > REMEMBERED or self._past_bytes > REMEMBERED_BYTES:
