@@ -15,7 +15,7 @@ from rtcli.commands.outgoing import LIMIT_UNSAID, image_bytes
 from rtcli.commands.running import Held
 from rtcli.commands.slash import COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
 from rtcli.errors import RtcliError, UsageError
-from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mistyped, Mute, Say, SetVolume, Talk
+from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mute, Say, SetVolume, Talk
 from rtcli.settings import Settings
 from rtcli.terminal.prompt import Keys
 from rtcli.terminal.screen import Screen
@@ -94,7 +94,7 @@ class LiveScreen:
         try:
             self._mean(line)
         except UsageError as error:
-            self._post(Mistyped(str(error)))
+            self.screen.warn(str(error))
 
     def _mean(self, line: str) -> None:
         """Raises UsageError."""
@@ -140,7 +140,7 @@ class LiveScreen:
             try:
                 work()
             except RtcliError as error:
-                self._post(Mistyped(str(error)))
+                self.screen.warn(str(error))
 
         threading.Thread(target=run, name="beside", daemon=True).start()
 

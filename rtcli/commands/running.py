@@ -125,8 +125,10 @@ class _Holding:
         self._status = BUG
         self._interrupted_at = -TWICE
         self._given_up = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> int:
+        self._loop = asyncio.get_running_loop()
         showing = threading.Thread(target=self._show, name="face", daemon=True)
         showing.start()
         self._listen_to_signals()
@@ -203,6 +205,12 @@ class _Holding:
 
     # ---- the face's thread ----
 
+    def _post_soon(self, intent: Intent) -> None:
+        """On the loop, where nothing is lost between the early intents and the call."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it is closed: the call is over
+                self._loop.call_soon_threadsafe(self._post, intent)
+
     def _show(self) -> None:
         """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""
         face: Face = self._face
@@ -215,11 +223,11 @@ class _Holding:
                 face.show(*got)
             except BrokenPipeError:
                 face = NoFace()
-                self._post(HangUp("nobody reads the output"))
+                self._post_soon(HangUp("nobody reads the output"))
             except Exception:  # noqa: BLE001 - whatever a face does, the call ends in order
                 _log.exception("the face broke")
                 face = NoFace()
-                self._post(HangUp("a bug in rtcli: the face broke", exit=BUG))
+                self._post_soon(HangUp("a bug in rtcli: the face broke", exit=BUG))
             if got and isinstance(got[0], Closed):
                 return
 

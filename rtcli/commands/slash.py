@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from rtcli.errors import UsageError
 from rtcli.protocol.codec import JsonObject, NotJson, parse
@@ -74,7 +75,13 @@ def meaning_of(line: str, kind: str = "realtime") -> Intent | Local | ShowImage:
         return Local(f"{command[1:]} {rest}".strip())
     if read := _READ.get(command):
         return read(rest)
-    raise UsageError(f"no command {command}; there are: {' '.join(_NAMES)}")
+    raise UsageError(f"no command {command}; {_nearest(command)}/help lists them all")
+
+
+def _nearest(command: str) -> str:
+    begun = [name for name in _NAMES if name.startswith(command)]
+    near = begun if len(begun) == 1 else get_close_matches(command, _NAMES, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def plain_meaning_of(line: str) -> Intent:

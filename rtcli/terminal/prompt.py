@@ -129,6 +129,8 @@ class Prompt:
     # ---- from other threads ----
 
     def start(self) -> None:
+        if self._closing:  # the face broke before there was a call
+            return
         self._saved = _settings_of_terminal()
         atexit.register(self._give_back)
         threading.Thread(target=self._run, name="prompt", daemon=True).start()
@@ -168,10 +170,10 @@ class Prompt:
             self._soon(self._redraw_in_time)
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End the prompt and give the terminal back."""
+        """End the prompt and give the terminal back; it will not start any more."""
+        self._closing = True  # before the look at the loop: one that is only coming up looks at this afterwards
         loop = self._loop
         if loop is not None and not self._over.is_set():
-            self._closing = True
             try:
                 loop.call_soon_threadsafe(self._leave)
             except RuntimeError:  # it ended by itself

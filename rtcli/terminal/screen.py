@@ -18,7 +18,7 @@ from typing import Literal
 
 from rich.text import Text
 
-from rtcli.protocol.updates import Closed, EventOut, Stats, Update, Words
+from rtcli.protocol.updates import Closed, EventIn, EventOut, Stats, Update, Words
 from rtcli.protocol.usage import dollars
 from rtcli.terminal import events, lines
 from rtcli.terminal.faces import console
@@ -53,7 +53,7 @@ class _Wish:
     """What the user asked the screen itself for."""
 
     command: str
-    """`say`, `echo`, `tell`, `ptt`, or a command without its slash."""
+    """`say`, `echo`, `tell`, `warn`, `ptt`, or a command without its slash."""
     text: str = ""
 
 
@@ -168,6 +168,10 @@ class Screen:
         """Lines that the user asked for."""
         self._wishes.extend(_Wish("tell", text) for text in texts)
 
+    def warn(self, text: str) -> None:
+        """What the user typed can not be done."""
+        self._wishes.append(_Wish("warn", text))
+
     def set_ptt(self, *, on: bool) -> None:
         self._wishes.append(_Wish("ptt", "on" if on else "off"))
 
@@ -203,6 +207,8 @@ class Screen:
                 return []
             case "tell":
                 texts = [safe(wish.text)]
+            case "warn":
+                return [_Line(Text.assemble(("warning: ", "rt.warning"), safe(wish.text)), 9)]
             case "ptt":
                 self._status = replace(self._status, ptt=wish.text == "on")
                 self._prompt.refresh()
@@ -225,12 +231,15 @@ class Screen:
     def _follow_typed(self, update: Update, at: float) -> None:
         if isinstance(update, EventOut):
             self._typed.sent(update, at)
+        elif isinstance(update, EventIn):
+            self._typed.came(update)
         elif isinstance(update, Words):
             self._typed.shown(update)
 
     def _show_typed(self) -> None:
-        if self._typed.waiting != self._status.typed:
-            self._status = replace(self._status, typed=self._typed.waiting)
+        waiting, growing = self._typed.waiting, self._typed.among(self._status.growing)
+        if (waiting, growing) != (self._status.typed, self._status.growing):
+            self._status = replace(self._status, typed=waiting, growing=growing)
             self._prompt.refresh()
 
     # ---- what is printed ----

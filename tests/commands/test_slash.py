@@ -12,6 +12,14 @@ from rtcli.protocol.intents import HangUp, Interrupt, Mistyped, Mute, Say, SendE
 WRONG = ["/devices USB", "/devices input", "/volume", "/volume 101", "/volume -1", "/image", "/image 'x"]
 
 
+def test_a_mistyped_command_is_told_the_nearest_one() -> None:
+    for typed, nearest in (("/hel", "/help"), ("/mtue", "/mute"), ("/device 3", "/devices")):
+        with pytest.raises(UsageError, match=f"did you mean {nearest}\\?"):
+            meaning_of(typed)
+    with pytest.raises(UsageError, match="no command /xyzzy; /help lists them all"):
+        meaning_of("/xyzzy")
+
+
 def test_a_line_without_a_slash_is_said() -> None:
     assert meaning_of("hello /quit") == Say("hello /quit")
 

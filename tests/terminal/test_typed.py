@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from rtcli.protocol.updates import EventOut, Words
+from rtcli.protocol.server_events import decode
+from rtcli.protocol.updates import EventIn, EventOut, Growing, Words
 from rtcli.terminal.typed import PATIENCE, Typed
 
 
@@ -53,3 +54,24 @@ def test_an_event_written_by_hand_may_have_any_shape(raw: str) -> None:
     lines = typed("x")
     lines.sent(EventOut(1.0, "conversation.item.create", raw), 1.0)
     assert lines.take_overdue(1e9) == []
+
+
+def test_a_line_that_was_sent_stands_before_the_answer_that_began_after_it() -> None:
+    lines = typed("and now?", "later")
+    before, after = Growing("model", "a", "Once"), Growing("model", "b", "Now")
+    lines.sent(created("and now?"), 10.0)
+    shown = lines.among((before,))
+    assert [each.text for each in lines.among((*shown, after))] == ["Once", "and now?", "Now"]
+    assert lines.waiting == ("later",)
+    lines.shown(Words("you", "i", "and now?", typed=True))
+    assert lines.among((*shown, after)) == (before, after)
+
+
+def test_what_the_service_has_waits_for_its_place_as_long_as_the_answer_before_it_takes() -> None:
+    lines = typed("and now?")
+    out = created("and now?")
+    lines.sent(out, 10.0)
+    raw = out.raw.replace("item.create", "item.added")
+    lines.came(EventIn(10.1, decode(raw), raw))
+    assert lines.take_overdue(100.0) == []
+    assert lines.take_all() == ["and now?"]
