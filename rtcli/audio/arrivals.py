@@ -7,7 +7,8 @@ network jitter, sender jitter, the speaker's own blocks and bursts and the drift
 with no clock read and no margin guessed.
 
 A lost packet has a need too when the next one carries it as in-band FEC: the moment that one came. So the wait for FEC
-is chosen by the same sum as every other wait.
+is chosen by the same sum as every other wait, but counts twice: a packet that is late is heard late, one whose FEC is
+not waited for is never heard.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ WINDOW = 500
 PRICE = 30_000
 """What concealing everything would cost, in samples of delay: 1 % concealed is worth 6 ms.
 
-So 4 % of loss is worth the 20 ms after which FEC comes, and a packet in a hundred that is 200 ms late is worth nothing.
+So 2 % of loss is worth the 20 ms after which FEC comes, and a packet in a hundred that is 200 ms late is worth nothing.
 """
 FEWEST = 75
 """Packets that a price is reckoned on at the least: one late packet among the first ten is no sign of ten percent."""
@@ -48,6 +49,8 @@ class Arrivals:
         self.least = 0
         """The need of the fastest packet."""
         self._needs: dict[int, int] = {}
+        self._only_fec: set[int] = set()
+        """Packets that did not come themselves."""
         self._shape: list[int] = list(_PRIOR)
         self._last: deque[int] = deque(maxlen=_SHIFT_RUN)
         self._since_count = 0
@@ -58,13 +61,15 @@ class Arrivals:
 
         `earlier`: the duration of the packet before it when this one carries that as FEC, else 0.
         """
+        self._only_fec.discard(media)
         known = self._needs.get(media)
         if known is None or need < known:
             self._needs[media] = need
         if earlier and media - earlier not in self._needs:
             self._needs[media - earlier] = need + earlier
+            self._only_fec.add(media - earlier)
         while len(self._needs) > WINDOW:
-            del self._needs[next(iter(self._needs))]
+            self._forget(next(iter(self._needs)))
         self._last.append(need)
         self._since_count += 1
         if self._shifted():
@@ -84,9 +89,13 @@ class Arrivals:
             self._shape = [need - least for need in old]
             self._first = False
         for stale in list(islice(self._needs, len(old))):
-            del self._needs[stale]
+            self._forget(stale)
         self._last.clear()
         self._recount()
+
+    def _forget(self, media: int) -> None:
+        del self._needs[media]
+        self._only_fec.discard(media)
 
     def _shifted(self) -> bool:
         """Whether the last packets all lie on one side of the median of those before: by chance once in 2^15."""
@@ -97,7 +106,7 @@ class Arrivals:
         return min(self._last) > middle + _SHIFT_LEAST or max(self._last) < middle - _SHIFT_LEAST
 
     def _values(self) -> list[int]:
-        needs = list(self._needs.values())
+        needs = list(self._needs.values()) + [self._needs[media] for media in self._only_fec]
         if not needs or (self._first and len(needs) >= _PRIOR_UNTIL):
             return needs
         least = min(needs)

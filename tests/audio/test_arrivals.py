@@ -76,3 +76,15 @@ def test_a_packet_that_comes_after_its_fec_needs_the_lesser_of_both() -> None:
         arrivals.arrived((number + 1) * 960, 30 * MS, earlier=960)
         arrivals.arrived(number * 960, 200 * MS)
     assert arrivals.target == 50 * MS
+
+
+def test_a_packet_that_comes_by_fec_alone_weighs_more_than_one_that_comes_late() -> None:
+    """At 2.5 % the wait for late packets does not pay, but the wait for FEC does."""
+    late, lost = Arrivals(), Arrivals()
+    for number in range(600):
+        hit = number % 40 == 0
+        late.arrived(number * 960, (50 if hit else 30) * MS)
+        if not hit:
+            lost.arrived(number * 960, 30 * MS, earlier=960)
+    assert late.target == 30 * MS
+    assert lost.target == 50 * MS
