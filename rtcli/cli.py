@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from rtcli.commands.options import Command, Commands
 from rtcli.errors import RtcliError
 
 
@@ -32,6 +33,7 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it
 
 app = typer.Typer(
     name="rtcli",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown" if _decorated() else None,
     pretty_exceptions_enable=False,
@@ -42,31 +44,31 @@ app = typer.Typer(
 def _talk() -> None:
     from rtcli.commands.talk import talk
 
-    app.command()(talk)
+    app.command(cls=Command)(talk)
 
 
 def _token() -> None:
     from rtcli.commands.token import token
 
-    app.command()(token)
+    app.command(cls=Command)(token)
 
 
 def _send() -> None:
     from rtcli.commands.send import send
 
-    app.command()(send)
+    app.command(cls=Command)(send)
 
 
 def _tail() -> None:
     from rtcli.commands.tail import tail
 
-    app.command()(tail)
+    app.command(cls=Command)(tail)
 
 
 def _serve() -> None:
     from rtcli.commands.serve import serve
 
-    app.command()(serve)
+    app.command(cls=Command)(serve)
 
 
 def _calls() -> None:
@@ -78,19 +80,19 @@ def _calls() -> None:
 def _sandbox() -> None:
     from rtcli.commands.sandbox import sandbox
 
-    app.command()(sandbox)
+    app.command(cls=Command)(sandbox)
 
 
 def _devices() -> None:
     from rtcli.commands.devices import devices
 
-    app.command()(devices)
+    app.command(cls=Command)(devices)
 
 
 def _doctor() -> None:
     from rtcli.commands.doctor import doctor
 
-    app.command()(doctor)
+    app.command(cls=Command)(doctor)
 
 
 def _auth() -> None:

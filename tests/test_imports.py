@@ -78,7 +78,7 @@ def test_a_call_does_load_what_it_needs() -> None:
     ("argv", "light"),
     [
         (("token",), ("aiortc", "aioice", "av", "numpy", "sounddevice")),
-        (("send", "hi"), ("numpy", "sounddevice", "onnxruntime", *SERVERS)),
+        (("send", "hi"), ("pydantic", "numpy", "sounddevice", "onnxruntime", *SERVERS)),
         (("send", "--dry-run", "hi"), HEAVY),
         (("send", "--check", "hi"), HEAVY),
     ],
