@@ -197,12 +197,19 @@ class Program:
             text=True,
         )
         self.lines: queue.Queue[tuple[float, str]] = queue.Queue()
-        threading.Thread(target=self._collect, daemon=True).start()
+        self._errors = ""
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._collect, self._complain)]
+        for reader in self._readers:
+            reader.start()
 
     def _collect(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.lines.put((time.monotonic(), line.strip()))
+
+    def _complain(self) -> None:
+        assert self._process.stderr is not None
+        self._errors = self._process.stderr.read()
 
     def until(self, part: str, seconds: float = 20) -> float:
         """When a line with `part` in it came."""
@@ -219,9 +226,15 @@ class Program:
 
     def end(self) -> str:
         """End it in an orderly way; what it wrote on standard error."""
-        _, errors = self._process.communicate("end\n", timeout=30)
-        assert self._process.returncode == 0, errors
-        return errors
+        # Not `communicate`: it would read, and close, what the threads are reading.
+        assert self._process.stdin is not None
+        with self._process.stdin as stdin:
+            stdin.write("end\n")
+        self._process.wait(30)
+        for reader in self._readers:
+            reader.join(10)
+        assert self._process.returncode == 0, self._errors
+        return self._errors
 
 
 SPEECH = Path(rtcli.sandbox.engine.__file__).with_name("sample_question.wav")
