@@ -12,10 +12,12 @@ itself is asked: the microphone's last 100 ms are looked for in what was played.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 from typing import Any
 
 from rtcli.audio.base import BLOCK, RATE, SILENCE
+from rtcli.audio.stretch import peak
 
 
 MARGIN = 3 * BLOCK
@@ -28,8 +30,8 @@ PATIENCE = 20
 """Blocks (200 ms) that a speaker may be late; one that is later has run dry."""
 PIECE = 10 * BLOCK
 """Samples of the microphone looked for: 100 ms."""
-REACH = 6 * RATE // 10
-"""Longest way from the speaker to the microphone: 600 ms."""
+REACH = 12 * RATE // 10
+"""Longest way from the speaker to the microphone: 1.2 s, which only a sound server that was held up needs."""
 ALIKE = 0.7
 """Normalised correlation from which the piece was found."""
 AUDIBLE = 150
@@ -44,6 +46,14 @@ SAME = 24
 """Samples (half a millisecond) by which two findings of one echo may differ."""
 DOUBT = 10
 """Blocks of silence while it is not sure whether what is left is the speaker."""
+PROVEN = 10
+"""Blocks in a row that a canceller must do well to be believed when it then does badly: that is a user."""
+PROOF, SHORT_PROOF = 150, 30
+"""Blocks for which it is not believed before: for sure moved, and perhaps moved. Then a user must be heard."""
+JUMP = 4 * BLOCK
+"""Samples by which the speaker may get ahead of the microphone, or fall back, at once without being suspected."""
+NEAREST, AIM, FARTHEST = BLOCK // 2, 6 * BLOCK, 25 * BLOCK
+"""Samples from the reference to its echo: what a canceller needs at least, what is aimed at, what it still reaches."""
 
 _RECENT = 5
 """Blocks over which the canceller is judged."""
@@ -62,6 +72,12 @@ class Reference:
         """Count of the speaker's sample given with the microphone's first; None before the speaker began."""
         self.end = 0
         """Samples the speaker has taken."""
+        self.lead = 0
+        """Samples by which the speaker was ahead at the last block."""
+        self.disturbed = 0
+        """Grows with whatever may have moved speaker and microphone apart."""
+        self._sounded = -REACH
+        """Count of the last audible sample."""
         self._pcm = bytearray()
         self._heard = 0
         """Samples the microphone has given."""
@@ -73,6 +89,8 @@ class Reference:
     def add(self, pcm: bytes) -> None:
         self._pcm += pcm
         self.end += len(pcm) // 2
+        if peak(array("h", pcm)) >= AUDIBLE:
+            self._sounded = self.end
         excess = len(self._pcm) - 2 * _HISTORY
         if excess > 0:
             del self._pcm[:excess]
@@ -86,7 +104,7 @@ class Reference:
             self.base = self.end - BLOCK - MARGIN - self._heard
         start = self.base + self._heard
         self._heard += BLOCK
-        lead = self.end - start
+        self.lead = lead = self.end - start
         self._observe(lead)
         if lead < BLOCK:
             self._run_dry()
@@ -100,11 +118,17 @@ class Reference:
         missing = min(max(0, begin - start), end - start)
         return bytes(2 * missing) + bytes(self._pcm[2 * (start + missing - begin) : 2 * (end - begin)])
 
+    @property
+    def sounds(self) -> bool:
+        """Whether something of what was played may still be on its way to the microphone."""
+        return self.end - self._sounded < REACH
+
     def shift(self, samples: int) -> None:
         """Give samples that were played later (positive) or earlier from now on."""
         assert self.base is not None
         self.base += samples
         self.matched_anew += 1
+        self.disturbed += 1
         self._begin_window()
         self._level = None if self._level is None else self._level - samples
 
@@ -113,6 +137,7 @@ class Reference:
         self._dry += 1
         if self._dry > PATIENCE and self.base is not None:
             self.base -= BLOCK
+            self.disturbed += 1
 
     def _observe(self, lead: int) -> None:
         self._least = min(self._least, lead) if self._blocks else lead
@@ -196,9 +221,10 @@ class Matcher:
 class Aligner:
     """Sees the canceller lose the echo, finds where it has gone, and moves the reference by just that.
 
-    So what the canceller has learned of the room holds again. Until the moved reference has gone through, the
-    microphone is silent: what would be heard is the speaker. A user who speaks over the speaker makes the canceller
-    look as bad, but the echo is then where it was, or not to be found at all.
+    So what the canceller has learned of the room holds again. As long as it has not shown that it does (at the start,
+    and after anything that may have moved speaker and microphone apart) the microphone is silent while it hears the
+    speaker: half duplex for moments. Once it has, a user who speaks over the speaker makes it look as bad as an echo
+    that moved, but the echo is then where it was, or not to be found at all, and the user is let through.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -215,16 +241,34 @@ class Aligner:
         """Blocks of silence still to come."""
         self._moved = 0
         """Blocks until the moved reference has gone through."""
+        self._unproven = PROOF
+        """Blocks for which a canceller that does badly is not believed."""
+        self._well = 0
+        """Blocks in a row in which it did well."""
+        self._disturbed = reference.disturbed
+        self._lead = 0
 
     def leaks(self, block: bytes, left: bytes) -> bool:
         """Take a block of the microphone and what the canceller left of it; whether that is the speaker's."""
         self._matcher.add(block)
         self._recent.append((self._matcher.energy(block), self._matcher.energy(left)))
         self._wait, self._shut, self._moved = (max(0, count - 1) for count in (self._wait, self._shut, self._moved))
+        self._notice_jumps()
         reduction = self._reduction()
-        if reduction is not None:
+        if reduction is not None and self._reference.sounds:
             self._judge(reduction)
         return self._shut > 0
+
+    def _notice_jumps(self) -> None:
+        """What may have moved the two apart makes the canceller prove itself again."""
+        if self._reference.disturbed != self._disturbed:
+            self._disturbed = self._reference.disturbed
+            self._unproven, self._well = PROOF, 0
+        elif abs(self._reference.lead - self._lead) > JUMP:
+            self._unproven, self._well = max(self._unproven, SHORT_PROOF), 0
+        else:
+            return
+        self._lead = self._reference.lead
 
     def _reduction(self) -> float | None:
         """What was taken out of late, in dB; None when there was nothing to speak of."""
@@ -234,12 +278,18 @@ class Aligner:
         return 10 * math.log10(before / max(after, 1.0))
 
     def _judge(self, reduction: float) -> None:
-        good, poor = reduction > GOOD, reduction < POOR
+        good = reduction > GOOD
+        self._well = self._well + 1 if good else 0
+        if self._well >= PROVEN:
+            self._unproven = 0
         if good and not self._moved:
             self._shut = 0
-        if poor and self._suspect is None:
+        if not good and self._unproven:
+            self._unproven -= 1
+            self._shut = max(self._shut, 2)
+        if not good and self._suspect is None:
             self._wait = min(self._wait, LOOK_WHEN_POOR - 1)
-        if self._wait or self._moved or not (good or poor):
+        if self._wait or self._moved or POOR <= reduction <= GOOD:
             return
         self._wait = LOOK_WHEN_GOOD if good else LOOK_WHEN_POOR
         found = self._matcher.look(self._reference)
@@ -248,14 +298,18 @@ class Aligner:
 
     def _compare(self, way: int, *, good: bool) -> None:
         """`way`: samples from a sample's place in the reference to its echo, now."""
-        apart = 0 if self._learned is None else self._learned - way
-        if self._suspect is not None and abs(apart - self._suspect) <= SAME:
+        within = NEAREST <= way <= FARTHEST
+        if good and within:
+            self._suspect = None
+            self._learned = way if self._well >= PROVEN else self._learned
+            return
+        aim = self._learned if self._learned is not None else way if within else AIM
+        apart = aim - way
+        if abs(apart) <= APART:
+            self._suspect = None
+        elif self._suspect is not None and abs(apart - self._suspect) <= SAME:
             self._reference.shift(apart)
-            self._shut = self._moved = max(0, way) // BLOCK + DOUBT
+            self._shut = self._moved = max(0, aim) // BLOCK + DOUBT
             self._suspect = None
-        elif good:
-            self._learned, self._suspect = way, None
-        elif abs(apart) > APART:
-            self._suspect, self._shut, self._wait = apart, DOUBT, DOUBT // 2
         else:
-            self._suspect = None
+            self._suspect, self._shut, self._wait = apart, max(self._shut, DOUBT), DOUBT // 2

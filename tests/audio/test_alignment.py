@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from rtcli.audio.alignment import MARGIN, PATIENCE, WINDOW, Aligner, Matcher, Reference
+from rtcli.audio.alignment import MARGIN, PATIENCE, PROOF, WINDOW, Aligner, Matcher, Reference
 from rtcli.audio.base import BLOCK, BLOCK_BYTES, SILENCE
 
 from .streams import babble
@@ -164,3 +164,49 @@ def test_a_canceller_that_fails_where_the_echo_has_not_moved_is_left_alone() -> 
     before = scene.reference.base
     assert not any(scene.run(200, left=1.0))
     assert scene.reference.base == before
+
+
+@needs_numpy
+def test_a_canceller_that_has_not_shown_what_it_can_lets_nothing_through_while_the_speaker_is_heard() -> None:
+    scene = Scene(4800)
+    shut = scene.run(100, left=1.0)
+    assert all(shut[4800 // BLOCK + 2 :])
+
+
+@needs_numpy
+def test_it_is_not_distrusted_for_ever() -> None:
+    scene, chance = Scene(4800), random.Random(4)
+    user = array("h", [int(chance.gauss(0, 4000)) for _ in range(96_000)]).tobytes()
+    shut = scene.run(300, left=1.0, user=user)
+    assert all(shut[10:PROOF])
+    assert not any(shut[PROOF + 5 :])
+
+
+@needs_numpy
+def test_after_a_jump_of_the_speaker_it_has_to_show_it_again() -> None:
+    scene = Scene(4800)
+    scene.run(200, left=0.01)
+    assert not any(scene.run(3, left=1.0))
+    scene.run(50, left=0.01)
+    for _ in range(10):
+        scene.reference.add(SILENCE)
+    assert all(scene.run(10, left=1.0)[2:])
+
+
+@needs_numpy
+def test_what_is_said_while_nothing_was_played_is_never_kept_back() -> None:
+    aligner, chance = Aligner(Reference()), random.Random(5)
+    user = array("h", [int(chance.gauss(0, 4000)) for _ in range(BLOCK)]).tobytes()
+    assert not any(aligner.leaks(user, user) for _ in range(200))
+
+
+@needs_numpy
+def test_an_echo_that_comes_before_its_reference_moves_the_reference() -> None:
+    scene = Scene(4800)
+    scene.run(200, left=0.01)
+    assert scene.reference.base is not None
+    scene.reference.shift(9600)
+    scene.run(60, left=1.0)
+    found = scene.aligner._matcher.look(scene.reference)
+    assert found is not None
+    assert scene.reference.base - found > 0

@@ -233,6 +233,9 @@ class Program:
         self._process.wait(30)
         for reader in self._readers:
             reader.join(10)
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
         assert self._process.returncode == 0, self._errors
         return self._errors
 
