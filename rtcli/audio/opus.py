@@ -39,6 +39,7 @@ LOSS_HINT = 10
 # opus_defines.h
 _APPLICATION_VOIP = 2048
 _SET_BITRATE = 4002
+_SET_COMPLEXITY = 4010
 _SET_INBAND_FEC = 4012
 _SET_PACKET_LOSS_PERC = 4014
 _SET_SIGNAL = 4024
@@ -80,12 +81,15 @@ def make_decoder() -> Decoder:
     return _LibopusDecoder(library, f"libopus ({origin})")
 
 
-def make_encoder(frame_ms: int = 20) -> Encoder:
-    """A voice encoder: mono, FEC on. `frame_ms` is 10, 20, 40 or 60 and fixes the length `encode` takes."""
+def make_encoder(frame_ms: int = 20, *, complexity: int = 10) -> Encoder:
+    """A voice encoder: mono, FEC on. `frame_ms` is 10, 20, 40 or 60 and fixes the length `encode` takes.
+
+    `complexity`, 0 to 10: what quality may cost; 1 takes a third of the time of 10.
+    """
     if frame_ms not in {10, 20, 40, 60}:
         raise ValueError(f"no Opus frame of {frame_ms} ms")
     library, _ = _libopus()
-    return _AvEncoder(frame_ms) if library is None else _LibopusEncoder(library, frame_ms)
+    return _AvEncoder(frame_ms, complexity) if library is None else _LibopusEncoder(library, frame_ms, complexity)
 
 
 def _frame_samples(config: int) -> int:
@@ -263,7 +267,7 @@ class _AvDecoder:
 
 
 class _LibopusEncoder:
-    def __init__(self, library: ctypes.CDLL, frame_ms: int) -> None:
+    def __init__(self, library: ctypes.CDLL, frame_ms: int, complexity: int) -> None:
         self._library = library
         self._samples = frame_ms * RATE // 1000
         error = ctypes.c_int()
@@ -273,6 +277,7 @@ class _LibopusEncoder:
         self._out = ctypes.create_string_buffer(_OUT_BYTES)
         for request, value in (
             (_SET_BITRATE, BITRATE),
+            (_SET_COMPLEXITY, complexity),
             (_SET_INBAND_FEC, 1),
             (_SET_PACKET_LOSS_PERC, LOSS_HINT),
             (_SET_SIGNAL, _SIGNAL_VOICE),
@@ -297,7 +302,7 @@ class _LibopusEncoder:
 class _AvEncoder:
     """PyAV's encoder with the same settings."""
 
-    def __init__(self, frame_ms: int) -> None:
+    def __init__(self, frame_ms: int, complexity: int) -> None:
         self._samples = frame_ms * RATE // 1000
         self._pts = 0
         self._codec = _av_codec("w")
@@ -307,6 +312,7 @@ class _AvEncoder:
             "frame_duration": str(frame_ms),
             "fec": "1",
             "packet_loss": str(LOSS_HINT),
+            "compression_level": str(complexity),
         }
 
     def encode(self, pcm: bytes) -> bytes:
