@@ -6,6 +6,7 @@ import math
 from array import array
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -295,3 +296,18 @@ def test_what_is_guessed_before_the_fec_of_a_longer_hole_is_counted_as_concealed
     stats = run.playout.stats()
     assert stats.fec == 1
     assert stats.concealed_ms == pytest.approx(20)
+
+
+@pytest.mark.parametrize("resumed", [400, 300], ids=["timestamps go on", "timestamps stand still"])
+def test_after_two_seconds_without_a_packet_the_first_syllable_is_whole(resumed: int) -> None:
+    spoken = voiced(100)
+    run = play(sent(voiced(300)) + sent(spoken, start=8.0, timestamp=resumed * 960), until=9.5)
+    decoder = opus.make_decoder()
+    truth = np.frombuffer(b"".join(decoder.decode(payload) for payload in spoken[:15]), np.int16).astype(float)
+    heard = np.frombuffer(run.sound(7.9, 8.6).tobytes(), np.int16).astype(float)
+    where = int(np.correlate(heard[::4], truth[4800::4]).argmax()) * 4 - 4800
+    assert 8.0 < 7.9 + where / 48_000 < 8.1
+    for start in range(0, 9600, 960):
+        ours, theirs = heard[where + start :][:960], truth[start : start + 960]
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.9
+        assert math.sqrt((ours**2).mean()) == pytest.approx(math.sqrt((theirs**2).mean()), rel=0.3)
