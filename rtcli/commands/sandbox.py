@@ -31,7 +31,11 @@ def sandbox(
     ] = None,
     script: Annotated[
         Path | None,
-        flag("--script", text="Hear and answer what this file says (TOML or JSON), in every call from its beginning."),
+        flag(
+            "--script",
+            text="Hear and answer what this file says (TOML or JSON), in every call from its beginning.",
+            metavar="FILE",
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -63,6 +67,8 @@ def sandbox(
       rtcli sandbox --llm http://127.0.0.1:11434/v1#llama3.2
 
       rtcli sandbox --port 0 --engine scripted --script answers.toml --seed 1
+
+      rtcli sandbox --fault drop=5 --fault jitter=40
 
     Prints its base URL; Ctrl-C ends it. English only.
     """
