@@ -136,6 +136,13 @@ def sideband(
     return Sideband(request, call_id, hang_up, proxy=proxy, ca_bundle=bundle)
 
 
+def load_sideband() -> None:
+    """Load websockets beforehand: a short call that is to be followed does not last as long as that takes."""
+    from importlib import import_module
+
+    import_module("rtcli.transport.sideband")
+
+
 async def load_webrtc() -> None:
     """Load aiortc beside the loop: it takes 0.3 s, in which a key can come.
 

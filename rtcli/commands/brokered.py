@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from rtcli.terminal.calls import CallsFace
 
 MOST = 64
 """Calls followed at once."""
+LONGEST_JOIN = 2.0
+"""Seconds."""
 
 
 class _Followed(Protocol):
@@ -22,7 +25,7 @@ class _Followed(Protocol):
 
 
 class Follower:
-    """`start` once, `stop` once; `follow` from any thread."""
+    """`start` once, `stop` once; `follow` on any other loop."""
 
     def __init__(self, join: Callable[[str], _Followed], face: CallsFace) -> None:
         """`join` makes the guest of a call by its id, on the follower's loop."""
@@ -35,9 +38,15 @@ class Follower:
     def start(self) -> None:
         self._thread.start()
 
-    def follow(self, call_id: str) -> None:
+    async def follow(self, call_id: str) -> None:
+        """Returns when the call is joined, or could not be, or that took too long.
+
+        Until then its answer has to wait, or a short call would be over before anybody looks.
+        """
+        joined: Future[None] = Future()
         with suppress(RuntimeError):  # the loop is closed: the server ends
-            self._loop.call_soon_threadsafe(self._begin, call_id)
+            self._loop.call_soon_threadsafe(self._begin, call_id, joined)
+            await asyncio.wait({asyncio.wrap_future(joined)}, timeout=LONGEST_JOIN)
 
     def stop(self) -> None:
         """Leave every call; takes at most 2 s."""
@@ -49,17 +58,24 @@ class Follower:
         if not self._thread.is_alive():
             self._loop.close()
 
-    def _begin(self, call_id: str) -> None:
+    def _begin(self, call_id: str, joined: Future[None]) -> None:
         if len(self._tasks) >= MOST:
+            joined.set_result(None)
             return
-        task = self._loop.create_task(self._show(call_id))
+        task = self._loop.create_task(self._show(call_id, joined))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _show(self, call_id: str) -> None:
-        with suppress(BrokenPipeError):  # nobody reads any more; the server goes on
-            async for update in self._join(call_id).run():
-                self._face.show(call_id, update, time.monotonic())
+    async def _show(self, call_id: str, joined: Future[None]) -> None:
+        try:
+            with suppress(BrokenPipeError):  # nobody reads any more; the server goes on
+                async for update in self._join(call_id).run():
+                    if not joined.done():
+                        joined.set_result(None)
+                    self._face.show(call_id, update, time.monotonic())
+        finally:
+            if not joined.done():
+                joined.set_result(None)
 
     async def _leave(self) -> None:
         for task in self._tasks:

@@ -167,6 +167,7 @@ def _tailed(config: Config, settings: Settings, general: General) -> Iterator[Co
 
     face = CallsFace(sys.stdout, sys.stderr, quiet=general.quiet, color=not general.no_color)
     follower = Follower(lambda call_id: ways.followed_call(config.endpoint, config.key, call_id, settings), face)
+    wiring.load_sideband()
     follower.start()
     try:
         yield replace(config, on_call=follower.follow, relays_calls=True)

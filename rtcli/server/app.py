@@ -94,7 +94,7 @@ class _Endpoints:
         if content_type(request) not in {"application/sdp", "text/plain"}:
             raise unsupported(request, "'application/sdp' and 'text/plain'")
         offer = text_of(await read_body(request))
-        return self._call_told(await self._upstream.call(offer, self._config.session, self._safety_id(request)))
+        return await self._call_told(await self._upstream.call(offer, self._config.session, self._safety_id(request)))
 
     async def config(self, request: Request) -> Response:
         check_secret(self._config.secret, request.headers)
@@ -125,8 +125,8 @@ class _Endpoints:
             self._admit(request)
         offer, session = await self._offer(request)
         if relayed:
-            return self._call_told(await self._upstream.relay(offer, Secret(bearer)))
-        return self._call_told(await self._upstream.call(offer, session, self._safety_id(request)))
+            return await self._call_told(await self._upstream.relay(offer, Secret(bearer)))
+        return await self._call_told(await self._upstream.call(offer, session, self._safety_id(request)))
 
     async def _offer(self, request: Request) -> tuple[str, JsonObject]:
         """In either form; the session is this server's where none came. Raises ServiceError."""
@@ -170,11 +170,11 @@ class _Endpoints:
         response.headers.update(_PRIVATE)
         return response
 
-    def _call_told(self, answer: HttpAnswer) -> Response:
+    async def _call_told(self, answer: HttpAnswer) -> Response:
         if self._config.on_call is not None:
             call_id = _call_id(answer)
             if call_id is not None:
-                self._config.on_call(call_id)
+                await self._config.on_call(call_id)
         return self._told(answer)
 
 

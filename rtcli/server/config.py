@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Literal
@@ -78,8 +78,8 @@ class Config:
     mints_at_once: int = 20
     relays_calls: bool = False
     """The page posts its calls here even with a key of its own, so that each of them is seen."""
-    on_call: Callable[[str], None] | None = None
-    """Gets the id of every call that went through here."""
+    on_call: Callable[[str], Awaitable[None]] | None = None
+    """Gets the id of every call that goes through here; its answer is passed on afterwards."""
 
     async def close(self) -> None:
         """Connections to the service are kept until then."""

@@ -143,7 +143,11 @@ def test_a_service_that_takes_offers_alone_gets_offers_alone() -> None:
 
 def test_every_call_is_told_by_its_id() -> None:
     calls: list[str] = []
-    with house(ANSWER, error(400, "no"), ANSWER, on_call=calls.append, relays_calls=True) as it:
+
+    async def told(call_id: str) -> None:
+        calls.append(call_id)
+
+    with house(ANSWER, error(400, "no"), ANSWER, on_call=told, relays_calls=True) as it:
         it.post_offer()
         it.post_offer()
         it.post_offer("/v1/realtime/calls", Authorization="Bearer ek_1")
