@@ -92,7 +92,8 @@ def table(jobs: Sequence[Job], scores: Sequence[dict[str, Score]], *, verbose: b
         for row in dict.fromkeys(row for row, _ in mine):
             rounds = [one for name, one in mine if name == row]
             whole = {lane: pooled([one[lane] for one in rounds]) for lane in lanes}
-            sys.stdout.write(shown(row, whole) + "\n")
+            label = f"{row} (none late: {1000 * ROWS[row].in_time:.0f})" if ROWS[row].jitter else row
+            sys.stdout.write(shown(label, whole) + "\n")
             kept[f"{row}{'' if fec else ', no FEC'}"] = {lane: figures(one) for lane, one in whole.items()}
             if verbose:
                 _facts(rounds)

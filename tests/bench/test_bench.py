@@ -72,3 +72,8 @@ def test_a_simulated_call_is_the_same_every_time() -> None:
     one, other = (simulate(Network(loss=0.1, jitter=0.06), payloads, 50, 7) for _ in range(2))
     assert one.blocks == other.blocks
     assert one.facts["received"] < 100
+
+
+def test_a_playout_is_no_faster_than_the_network_unless_it_conceals() -> None:
+    assert Network(delay=0.02, jitter=0.06).in_time == pytest.approx(0.1115)
+    assert Network().in_time == pytest.approx(0.0315)
