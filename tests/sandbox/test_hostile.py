@@ -16,7 +16,7 @@ from tests.sandbox.test_whole_call import KEY, Client, Sandbox, calling
 
 
 TEXT = {"type": "realtime", "output_modalities": ["text"]}
-FLOOD = 10_000
+FLOOD = 4_000
 JUNK = ('{"type":"nonsense"}', "not json", '{"type":"conversation.item.delete","item_id":"x"}', "[" * 1000)
 
 
