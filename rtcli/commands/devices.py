@@ -56,3 +56,10 @@ def line_of(device: Device) -> str:
         if channels
     ]
     return f"{device.index:>3}  {device.name}  ({device.host_api}; {', '.join(ends)}; {device.default_rate} Hz)"
+
+
+def choice_of(kind: str, device: Device) -> str:
+    """For people, as one of several to choose from; not made safe yet."""
+    name = {"input": "microphone", "output": "speaker"}[kind]
+    is_default = device.is_default_input if kind == "input" else device.is_default_output
+    return f"{name:<10}  {device.name}{' *' if is_default else ''}  ({device.host_api})"

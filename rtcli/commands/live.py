@@ -8,18 +8,22 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtcli import wiring
-from rtcli.commands.devices import line_of
+from rtcli.commands.devices import choice_of
 from rtcli.commands.outgoing import LIMIT_UNSAID, image_bytes
 from rtcli.commands.running import Held
 from rtcli.commands.slash import COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
 from rtcli.errors import RtcliError, UsageError
-from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mute, Say, SetVolume, Talk
+from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mute, Say, SetVolume, Talk, UseDevice
 from rtcli.settings import Settings
 from rtcli.terminal.prompt import Keys
 from rtcli.terminal.screen import Screen
 
+
+if TYPE_CHECKING:
+    from rtcli.audio.base import Device
 
 ENVELOPE = 1024
 """Bytes of an event around its picture and its words."""
@@ -30,6 +34,8 @@ class LiveScreen:
 
     def __init__(self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool) -> None:
         self._call: Held | None = None
+        self._choices: tuple[UseDevice, ...] = ()
+        """What a number typed next would change to."""
         self._ptt = ptt
         self._answer: Callable[[str], None] | None = None
         """Takes the next line, when a question is open."""
@@ -86,6 +92,11 @@ class LiveScreen:
             self._answer = None
             self.screen.echo(line)
             answer(line)
+            return
+        choices, self._choices = self._choices, ()
+        if choices and line.strip().isdecimal():
+            self.screen.echo(line)
+            self._choose(choices, int(line))
             return
         if line.startswith("/"):
             self.screen.echo(line)
@@ -145,8 +156,22 @@ class LiveScreen:
         threading.Thread(target=run, name="beside", daemon=True).start()
 
     def _list_devices(self) -> None:
+        """A picker: the next line may be the number of one."""
         found = wiring.devices()
-        self.screen.tell([line_of(device) for device in found] or ["no audio device on this machine"])
+        ways: list[tuple[UseDevice, Device]] = [
+            *((UseDevice("input", str(each.index)), each) for each in found if each.inputs),
+            *((UseDevice("output", str(each.index)), each) for each in found if each.outputs),
+        ]
+        rows = [f"{number:>3}  {choice_of(wish.kind, device)}" for number, (wish, device) in enumerate(ways, 1)]
+        self._choices = tuple(wish for wish, _ in ways)
+        hint = "type a number to change to it; anything else leaves it"
+        self.screen.tell([*rows, hint] if rows else ["no audio device on this machine"])
+
+    def _choose(self, choices: tuple[UseDevice, ...], number: int) -> None:
+        if 1 <= number <= len(choices):
+            self._post(choices[number - 1])
+        else:
+            self.screen.warn(f"no device {number}; /devices lists them")
 
     def _show(self, wish: ShowImage) -> None:
         limit = (self._call and self._call.event_limit) or LIMIT_UNSAID

@@ -42,7 +42,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("/mute", "silence instead of the microphone, and back (Ctrl-T)"),
     ("/ptt", "push to talk, and back: Ctrl-T begins and ends your turn"),
     ("/interrupt", "stop the answer (Ctrl-X)"),
-    ("/devices", "list them; /devices input N, /devices output N to change"),
+    ("/devices", "another microphone or speaker: pick a number"),
     ("/volume", "how loud the model is: 0 to 100"),
     ("/image", "show a picture: /image FILE [words]"),
     ("/vad", "turn detection: server, semantic or off"),

@@ -37,7 +37,7 @@ def words(said: Words) -> Text:
     label = LABELS[said.speaker]
     lines = safe_lines(said.text)
     marks = [mark for mark, on in (("—", said.cut), (" (late)", said.late)) if on]
-    text = Text(label, style=f"rt.{said.speaker}")
+    text = Text().append(label, style=f"rt.{said.speaker}")
     text.append("  " + ("\n" + " " * (len(label) + 2)).join(lines), style="")
     text.append("".join(marks), style="rt.quiet")
     return text

@@ -11,6 +11,7 @@ import re
 import signal
 import struct
 import subprocess
+import tempfile
 import wave
 import zlib
 from array import array
@@ -21,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.devices.card import LOUD, Card
+from tests.devices.card import missing as missing_card
 from tests.program import start
 from tests.terminal.tmux import PROMPT, Terminal, is_required, missing
 
@@ -520,3 +523,36 @@ def test_a_device_that_is_not_there_changes_nothing(url: str) -> None:
         terminal.wait_for("volume: 30%")
         terminal.line("/volume loud")
         terminal.wait_for("/volume takes a number")
+
+
+def test_another_speaker_is_picked_by_its_number_in_mid_call_and_the_model_is_heard_there(url: str) -> None:
+    if lacking := missing_card():
+        if is_required():
+            pytest.fail(f"the virtual sound card needs {lacking}")
+        pytest.skip(f"NOT RUN: the virtual sound card needs {lacking}")
+    with tempfile.TemporaryDirectory(prefix="card-") as home:
+        card = Card(Path(home))
+        card.start()
+        try:
+            with talking(url, env=card.settings) as terminal:
+                terminal.line("/devices")
+                screen = terminal.wait_for("type a number")
+                number = next(row.split()[0] for row in screen if re.search(r"speaker +card_speaker", row))
+                assert any(re.search(r"microphone +card_mic", row) for row in screen)
+                terminal.line("99")
+                terminal.wait_for("no device 99")
+                terminal.line("/devices")
+                terminal.wait_for(lambda screen: "\n".join(screen).count("type a number") == 2)
+                terminal.line(number)
+                terminal.wait_for("speaker: card_speaker")
+                sound = Path(home) / "heard"
+                with card.recording(sound):
+                    terminal.line("hello")
+                    terminal.wait_for("model  ")
+                    terminal.wait_for(at_rest)
+                heard = array("h", sound.read_bytes())
+                assert max(map(abs, heard)) > LOUD, "the model is not heard on the speaker that was picked"
+                terminal.line("7")
+                terminal.wait_for("  you  7")
+        finally:
+            card.stop()

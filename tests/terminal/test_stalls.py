@@ -249,7 +249,7 @@ def on_a_terminal(tmp_path: Path, *arguments: str) -> Iterator[tuple[Terminal, S
 def test_a_flood_that_nobody_reads_stalls_no_audio(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "--events", "all") as (terminal, service, report):
         time.sleep(2)
-        report.part()
+        before = report.part()
         terminal.reading.clear()
         terminal.line("/event " + json.dumps({"type": "test.flood", "seconds": UNREAD}))
         time.sleep(UNREAD + 1)
@@ -260,6 +260,7 @@ def test_a_flood_that_nobody_reads_stalls_no_audio(tmp_path: Path) -> None:
         shown = report.part()
         terminal.line("/quit")
         assert terminal.process.wait(20) == 0
+    _log.info("no flood: %s", before)
     _log.info("unread: %s", flooded)
     _log.info("read again: %s", shown)
     assert service.talkative.sent > UNREAD * PER_SECOND * 0.5, "this machine is too busy to flood"
