@@ -32,12 +32,15 @@ PIECE = 10 * BLOCK
 """Samples of the microphone looked for: 100 ms."""
 REACH = 12 * RATE // 10
 """Longest way from the speaker to the microphone: 1.2 s, which only a sound server that was held up needs."""
-ALIKE = 0.7
-"""Normalised correlation from which the piece was found."""
+ALIKE, SURE = 0.7, 0.9
+"""Normalised correlation from which the piece was found, and from which it is the speaker and hardly anything else."""
 AUDIBLE = 150
 """Level (RMS, of 32768) from which the microphone hears something to speak of."""
-GOOD, POOR = 15.0, 8.0
-"""dB taken out of late above which the canceller has learned its room, and below which it has lost it."""
+GOOD, POOR, HOPELESS = 15.0, 8.0, 4.0
+"""dB taken out of late above which the canceller has learned its room, and below which it has lost it.
+
+Where the microphone hears the speaker for `SURE`, and at most `HOPELESS` is taken out, no user makes it look bad.
+"""
 LOOK_WHEN_GOOD, LOOK_WHEN_POOR = 40, 2
 """Blocks between two looks at where the echo is."""
 APART = 96
@@ -55,6 +58,8 @@ JUMP = 4 * BLOCK
 NEAREST, AIM, FARTHEST = BLOCK // 2, 6 * BLOCK, 25 * BLOCK
 """Samples from the reference to its echo: what a canceller needs at least, what is aimed at, what it still reaches."""
 
+_LEADS = 50
+"""Blocks over which the least lead counts."""
 _RECENT = 5
 """Blocks over which the canceller is judged."""
 _HISTORY = 3 * RATE
@@ -74,6 +79,7 @@ class Reference:
         """Samples the speaker has taken."""
         self.lead = 0
         """Samples by which the speaker was ahead at the last block."""
+        self._leads: deque[int] = deque(maxlen=_LEADS)
         self.disturbed = 0
         """Grows with whatever may have moved speaker and microphone apart."""
         self._sounded = -REACH
@@ -105,6 +111,7 @@ class Reference:
         start = self.base + self._heard
         self._heard += BLOCK
         self.lead = lead = self.end - start
+        self._leads.append(lead)
         self._observe(lead)
         if lead < BLOCK:
             self._run_dry()
@@ -123,9 +130,14 @@ class Reference:
         """Whether something of what was played may still be on its way to the microphone."""
         return self.end - self._sounded < REACH
 
+    def has_room(self, samples: int) -> bool:
+        """Whether it can be shifted by so much without running dry whenever the speaker's callbacks are late."""
+        return min(self._leads, default=0) - samples >= BLOCK
+
     def shift(self, samples: int) -> None:
         """Give samples that were played later (positive) or earlier from now on."""
         assert self.base is not None
+        self._leads.clear()
         self.base += samples
         self.matched_anew += 1
         self.disturbed += 1
@@ -170,6 +182,8 @@ class Matcher:
         import numpy as np
 
         self._np: Any = np
+        self.alike = 0.0
+        """Normalised correlation of the last look."""
         self._heard = bytearray()
         self._count = 0
 
@@ -215,7 +229,8 @@ class Matcher:
         norms = np.sqrt((energy[len(piece) :] - energy[: -len(piece)]) * float((piece**2).sum()))
         scores = dots / (norms + 100.0 * len(piece))
         best = int(scores.argmax())
-        return best if scores[best] >= ALIKE else None
+        self.alike = float(scores[best])
+        return best if self.alike >= ALIKE else None
 
 
 class Aligner:
@@ -294,6 +309,8 @@ class Aligner:
         self._wait = LOOK_WHEN_GOOD if good else LOOK_WHEN_POOR
         found = self._matcher.look(self._reference)
         if found is not None and self._reference.base is not None:
+            if reduction < HOPELESS and self._matcher.alike >= SURE:
+                self._unproven = PROOF
             self._compare(self._reference.base - found, good=good)
 
     def _compare(self, way: int, *, good: bool) -> None:
@@ -305,6 +322,8 @@ class Aligner:
             return
         aim = self._learned if self._learned is not None else way if within else AIM
         apart = aim - way
+        if within and not self._reference.has_room(apart):
+            self._learned, apart = None, 0  # it is learned anew where it is
         if abs(apart) <= APART:
             self._suspect = None
         elif self._suspect is not None and abs(apart - self._suspect) <= SAME:
