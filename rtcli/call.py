@@ -40,6 +40,7 @@ from rtcli.protocol.intents import (
     Intent,
     MicrophoneEnded,
     OpenMicrophone,
+    PhraseEnded,
     ResumeSpeaker,
     SetMuted,
     SetVolume,
@@ -152,6 +153,8 @@ class Call:
         self._call_id: str | None = None
         self._step: ConnectStep = "call"
         self._finish: Finish | None = None
+        self._phrases = 0
+        """Of the microphone, told to the conversation."""
         self._opening: set[asyncio.Task[None]] = set()
         sound = Sound(parts.microphone, parts.speaker, parts.microphone_asked, parts.speaker_asked, parts.devices)
         self._ends = Ends(sound, parts.uplink, self._pull, self._tell)
@@ -302,12 +305,18 @@ class Call:
             case Tick():
                 if self._ends.ended:
                     self._inbox.put_nowait(MicrophoneEnded())
+                self._look_for_phrases()
                 await self._measures.look(self._peer, listening=self._ends.listening)
                 await self._follow(self._conversation.tick(now, self._parts.playout.last_sound))
             case Exception():
                 raise inbound
             case _:
                 await self._follow(self._conversation.handle(inbound, now))
+
+    def _look_for_phrases(self) -> None:
+        if self._parts.uplink.phrases_ended > self._phrases:
+            self._phrases = self._parts.uplink.phrases_ended
+            self._inbox.put_nowait(PhraseEnded())
 
     async def _receive(self, data: str | bytes, now: float) -> None:
         event = server_events.decode(data)

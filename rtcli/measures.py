@@ -35,6 +35,10 @@ class Uplink(AudioSource, Protocol):
     level: float
     """Peak of the last frame, 0 to 1."""
 
+    @property
+    def phrases_ended(self) -> int:
+        """Phrases that were spoken and are over."""
+
     def replace(self, microphone: Microphone | None) -> Microphone | None:
         """Go on with another microphone; gives back the one before."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rtcli.audio.base import BLOCK_BYTES, RATE, SILENCE, Encoder, Microphone
 from rtcli.audio.echo import EchoCanceller
+from rtcli.audio.phrases import Phrases
 from rtcli.audio.stretch import peak
 from rtcli.transport.base import FRAME_MS
 
@@ -61,6 +62,7 @@ class Uplink:
         self._spare = _FULL
         """Least bytes left behind a frame of late."""
         self._frames = 0
+        self._phrases = Phrases()
         self._sent = self._starved = self._dropped = self._failed = 0
 
     def replace(self, microphone: Microphone | None) -> Microphone | None:
@@ -74,11 +76,17 @@ class Uplink:
         """A file as microphone was read, and sent, to its end."""
         return self._microphone is not None and self._microphone.ended and not self._pcm
 
+    @property
+    def phrases_ended(self) -> int:
+        """Phrases that were spoken and are over; for sessions in which nobody else finds their end."""
+        return self._phrases.ended
+
     def next_packet(self) -> bytes:
         """The next 20 ms as Opus."""
         self._sent += 1
         try:
             pcm = self._frame()
+            self._phrases.note(0.0 if self.muted else self.level)
             return self._encoder.encode(bytes(FRAME_BYTES) if self.muted else pcm)
         except Exception:  # noqa: BLE001 - an exception here would silence the call for good
             self._failed += 1

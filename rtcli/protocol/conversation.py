@@ -49,6 +49,7 @@ from rtcli.protocol.intents import (
     Mistyped,
     Mute,
     OpenMicrophone,
+    PhraseEnded,
     PlayMicrophone,
     ResumeSpeaker,
     Say,
@@ -407,6 +408,11 @@ class Conversation:
         self._settle_until = self._now + (SETTLE if self._begun else SETTLE_FIRST)
         if self._view.turns_by_hand:
             self._commit_at = self._now + TAIL
+
+    def _phrase_ended(self, _: PhraseEnded) -> None:
+        """Models that write down speech as it comes find no turns: a pause ends one, unless a key does."""
+        if self._view.only_transcribes and self._view.turns_by_hand and not self._talking and not self._muted:
+            self._send_alone(to_object(out.InputAudioBufferCommit()))
 
     def _talk(self, intent: Talk) -> None:
         on = not self._talking if intent.on is None else intent.on
@@ -937,6 +943,7 @@ class Conversation:
         ToolOutput: _tool_output,
         PlayMicrophone: _open_microphone,
         MicrophoneEnded: _microphone_ended,
+        PhraseEnded: _phrase_ended,
         Talk: _talk,
         InputEnded: _no_more_input,
     }

@@ -55,6 +55,11 @@ class MicrophoneEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class PhraseEnded:
+    """The microphone fell silent after speech."""
+
+
+@dataclass(frozen=True, slots=True)
 class InputEnded:
     """No more lines will come: end when nothing is pending."""
 
@@ -124,6 +129,7 @@ Intent = (
     | ToolOutput
     | PlayMicrophone
     | MicrophoneEnded
+    | PhraseEnded
     | InputEnded
     | Talk
     | HangUp

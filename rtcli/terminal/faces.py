@@ -16,7 +16,7 @@ from rich.theme import Theme
 
 from rtcli.errors import ServiceError
 from rtcli.protocol.codec import text_of
-from rtcli.protocol.updates import Closed, Connected, EventIn, Refused, Relayed, Update, Words
+from rtcli.protocol.updates import Closed, Connected, EventIn, Ready, Refused, Relayed, Update, Words
 from rtcli.terminal import lines, ndjson
 
 
@@ -43,6 +43,7 @@ def console(stream: TextIO, *, color: bool = True) -> Console:
 class PlainFace:
     """The model's words on standard output, everything else on standard error.
 
+    In a transcription session what was heard is the result.
     On a terminal both sides are labelled there; in a pipe there is one bare line a turn.
     """
 
@@ -51,8 +52,12 @@ class PlainFace:
         self._err = console(err, color=color)
         self._quiet = quiet
         self._refused: ServiceError | None = None
+        self._result = "model"
+        """Whose words are the result."""
 
     def show(self, update: Update, at: float) -> None:  # noqa: ARG002 - words have no clock
+        if isinstance(update, Ready) and update.session.get("type") == "transcription":
+            self._result = "you"
         if isinstance(update, Words):
             self._show_words(update)
         elif isinstance(update, Closed) and update.error is not None and update.error is self._refused:
@@ -66,10 +71,10 @@ class PlainFace:
         return None
 
     def _show_words(self, said: Words) -> None:
-        if said.speaker == "model" and not self._out.is_terminal:
+        if said.speaker == self._result and not self._out.is_terminal:
             self._out.file.write(lines.bare_words(said) + "\n")
             self._out.file.flush()
-        elif said.speaker == "model" or not (said.typed or self._quiet):
+        elif said.speaker == self._result or not (said.typed or self._quiet):
             target = self._out if self._out.is_terminal else self._err
             self._print(target, lines.words(said))
 

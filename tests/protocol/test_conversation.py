@@ -23,6 +23,7 @@ from rtcli.protocol.intents import (
     Mistyped,
     Mute,
     OpenMicrophone,
+    PhraseEnded,
     PlayMicrophone,
     ResumeSpeaker,
     Say,
@@ -667,6 +668,19 @@ def test_words_recognised_while_speaking_without_turn_detection_grow_before_any_
     scene.receives("input_audio_buffer.committed", item_id="item_1")
     scene.hears("item_1", "Hello world.")
     assert scene.words == [("you", "Hello world.")]
+
+
+def test_a_pause_commits_what_was_said_where_nobody_else_finds_turns() -> None:
+    live = {"model": "gpt-live-transcribe"}
+    scene = Scene.ready(kind="transcription", turn_detection=None, transcription=live)
+    scene.does(PhraseEnded())
+    assert [event["type"] for event in scene.sent] == ["input_audio_buffer.commit"]
+    for other in (
+        Scene.ready(kind="transcription", transcription=WHISPER),
+        Scene.ready(turn_detection=None, transcription=WHISPER),
+    ):
+        other.does(PhraseEnded())
+        assert other.sent == []
 
 
 # ---- (f) errors -----------------------------------------------------------------------------------------------------
