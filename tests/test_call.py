@@ -163,6 +163,7 @@ class Made:
 
 
 class FakeUplink:
+    phrases_ended = 0
     muted = False
     level = 0.0
 

@@ -84,6 +84,19 @@ def test_a_spoken_question_from_a_file_is_answered_into_a_file_that_says_what_wa
     assert _words(_recognised(answer)) == _words(done.out)
 
 
+@pytest.mark.parametrize("model", ["gpt-transcribe", "gpt-live-transcribe"])
+def test_what_is_said_is_written_down_a_line_a_turn_whoever_finds_the_turns(tmp_path: Path, model: str) -> None:
+    twice = tmp_path / "twice.wav"
+    with wave.open(str(QUESTION)) as once, wave.open(str(twice), "wb") as both:
+        both.setparams(once.getparams())
+        said = once.readframes(once.getnframes())
+        both.writeframes(said + bytes(2 * once.getframerate() * once.getnchannels() * once.getsampwidth()) + said)
+    options = ("--transcription", "--transcribe", model, "--input", str(twice))
+    done = rtcli("talk", "--sandbox", *options, home=tmp_path, stdin=subprocess.DEVNULL)
+    assert done.status == 0, done.err
+    assert [_words(line) for line in done.out.splitlines()] == [_words("Hello what is two plus three")] * 2
+
+
 def test_json_is_every_event_and_ends_with_the_exit(tmp_path: Path) -> None:
     done = rtcli("talk", "--sandbox", "--text", "--json", home=tmp_path, stdin="hello\n")
     lines = [json.loads(line) for line in done.out.splitlines()]
