@@ -1,8 +1,12 @@
-"""`rtcli send`: send events once, wait for the answer, exit."""
+"""`rtcli send`: send events once, wait for the answer, exit.
+
+Over 400 lines, half of which name the options and the pairs of them that contradict: who adds one sees the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -11,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -187,6 +192,8 @@ def send(
         expected = expecting.expected()
         tools = _tools(session)
         expecting.check_file()
+        if voice_out:
+            _refuse_unwritable(Path(voice_out).expanduser())
         aloud = voice_out is not None or expected.audio
         wish = wish_of(session, prefers_text=asks and not aloud)
         flags = {**session.flags(), **asdict(way)}
@@ -262,16 +269,22 @@ def _refuse_own(
         raise UsageError(f'{joins} joins a session that exists: change it by -e \'{{"type":"session.update",…}}\'')
 
 
+def _refuse_unwritable(file: Path) -> None:
+    """Before a call is paid for whose answer could not be kept."""
+    target = file if file.exists() else file.parent
+    if file.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+        raise UsageError(f"--voice-out {file}: no file can be written there")
+
+
 def _refuse_unpriced(request: _Request) -> None:
     """A cost can only be judged by known prices."""
+    from rtcli.protocol.budget import Limits, refuse_unpriced
     from rtcli.protocol.usage import price_table
 
     elsewhere = request.call or request.into or request.settings.server or request.way.token_stdin
-    if request.expecting.max_cost is None or elsewhere:
-        return
-    model = session_for(request.settings, request.wish).get("model")
-    if model is not None and model not in price_table(request.settings.prices):
-        raise UsageError(f"--max-cost: the price of {model} is not known")
+    session = session_for(request.settings, request.wish)
+    if request.expecting.max_cost is not None and not elsewhere and "model" in session:
+        refuse_unpriced(Limits(cost=request.expecting.max_cost), session, price_table(request.settings.prices))
 
 
 def _refuse_pairs(*pairs: tuple[bool, str, bool, str]) -> None:
