@@ -670,8 +670,10 @@ class Conversation:
         self._refuse(ServiceError(f"the response is {response.status}: {said}", code=error.code, kind=error.type))
 
     def _malformed(self, event: ev.Malformed) -> None:
-        """A `response.done` that can not be read is one all the same."""
+        """A `response.done` that can not be read is one all the same, and nobody knows how it ended."""
         for answer in self._answers.running if event.type == "response.done" else []:
+            answer.cut = True
+            self._refuse(ServiceError(f"the end of the response can not be read ({event.reason})"))
             self._made(answer)
 
     def _made(self, answer: Answer) -> None:
