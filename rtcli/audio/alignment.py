@@ -58,6 +58,8 @@ JUMP = 4 * BLOCK
 NEAREST, AIM, FARTHEST = BLOCK // 2, 6 * BLOCK, 25 * BLOCK
 """Samples from the reference to its echo: what a canceller needs at least, what is aimed at, what it still reaches."""
 
+_BUNCH = 12
+"""Blocks in which every bunch of callbacks is over."""
 _LEADS = 50
 """Blocks over which the least lead counts."""
 _RECENT = 5
@@ -78,7 +80,7 @@ class Reference:
         self.end = 0
         """Samples the speaker has taken."""
         self.lead = 0
-        """Samples by which the speaker was ahead at the last block."""
+        """Samples by which the speaker was ahead of late at the least: bunches of callbacks do not move it."""
         self._leads: deque[int] = deque(maxlen=_LEADS)
         self.disturbed = 0
         """Grows with whatever may have moved speaker and microphone apart."""
@@ -110,8 +112,9 @@ class Reference:
             self.base = self.end - BLOCK - MARGIN - self._heard
         start = self.base + self._heard
         self._heard += BLOCK
-        self.lead = lead = self.end - start
+        lead = self.end - start
         self._leads.append(lead)
+        self.lead = min(list(self._leads)[-_BUNCH:])
         self._observe(lead)
         if lead < BLOCK:
             self._run_dry()

@@ -97,6 +97,8 @@ class Scene:
         self.reference = Reference()
         self.aligner = Aligner(self.reference)
         self.delay = delay
+        self.bunch = 1
+        """Blocks that the speaker takes at once."""
         self._at = 0
 
     def run(self, blocks: int, *, left: float, user: bytes | None = None) -> list[bool]:
@@ -106,7 +108,9 @@ class Scene:
     def _step(self, left: float, user: bytes | None) -> bool:
         start = self._at
         self._at += BLOCK
-        self.reference.add(self.played[start : start + BLOCK].tobytes())
+        if start // BLOCK % self.bunch == 0:
+            for at in range(start, start + self.bunch * BLOCK, BLOCK):
+                self.reference.add(self.played[at : at + BLOCK].tobytes())
         self.reference.take()
         begin = start - self.delay
         echo = self.played[begin : begin + BLOCK] if begin >= 0 else array("h", SILENCE)
@@ -192,6 +196,15 @@ def test_after_a_jump_of_the_speaker_it_has_to_show_it_again() -> None:
     for _ in range(10):
         scene.reference.add(SILENCE)
     assert all(scene.run(10, left=1.0, user=user)[2:])
+
+
+@needs_numpy
+def test_a_speaker_that_takes_its_blocks_in_bunches_makes_no_user_go_unheard() -> None:
+    scene, chance = Scene(4800), random.Random(7)
+    user = array("h", [int(chance.gauss(0, 4000)) for _ in range(96_000)]).tobytes()
+    scene.bunch = 10
+    scene.run(400, left=0.01)
+    assert not any(scene.run(100, left=1.0, user=user))
 
 
 @needs_numpy

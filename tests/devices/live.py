@@ -186,7 +186,13 @@ def story(card: Card, talk: Talk, tally: Tally, *, over: bool) -> None:
         tally.interrupted_itself += len(talk.since("input_audio_buffer.speech_started", begun))
         spoke = say(card, OVER)
         tally.latencies.append(talk.until("input_audio_buffer.speech_started", spoke - 0.05).at - spoke)
-        answer = talk.until("rtcli.turn", spoke, speaker="model", text="5").at
+        try:
+            answer = talk.until("rtcli.turn", spoke, speaker="model", text="5", limit=15).at
+        except AssertionError:  # what was heard was something else; the count goes on
+            tally.not_answered += 1
+            talk.until("output_audio_buffer.stopped", spoke, limit=60)
+            time.sleep(2.0)
+            return
         tally.not_answered += not talk.since("output_audio_buffer.cleared", spoke) or answer - spoke > 15
         talk.until("output_audio_buffer.stopped", answer - 3)
     else:
