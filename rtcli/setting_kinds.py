@@ -122,6 +122,18 @@ def choice(names: object) -> Kind:
     return Kind("one of " + ", ".join(allowed), read)
 
 
+def one_of(*numbers: int) -> Kind:
+    def read(value: Any, _place: Place) -> int:
+        _need(value in numbers and not isinstance(value, bool))
+        return int(value)
+
+    def parse(text: str) -> int:
+        _need(text.isdecimal())
+        return int(text)
+
+    return Kind("one of " + ", ".join(map(str, numbers)), read, parse)
+
+
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 

@@ -85,6 +85,8 @@ class Settings:
     audio_input: str | None = _setting(kinds.text("a device, a file or none"), name="audio.input", option="--input")
     audio_output: str | None = _setting(kinds.text("a device, a file or none"), name="audio.output", option="--output")
     audio_echo: Echo = _setting(kinds.choice(Echo), "auto", name="audio.echo", option="--echo")
+    audio_packet_ms: int = _setting(kinds.one_of(20, 10), 20, name="audio.packet_ms", option="--packet-ms")
+    """Milliseconds of sound in a packet that we send: 10 hears 10 ms sooner and costs twice the packets."""
 
     events: EventDetail = _setting(kinds.choice(EventDetail), "none")
     history: bool = _setting(kinds.switch(), default=False)

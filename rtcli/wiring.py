@@ -101,13 +101,16 @@ def call_parts(signalling: Signalling, url: str, sound: Sound, settings: Setting
     loopback = is_loopback(host_of(url))
     canceller = make_canceller(sound.echo_mode(settings))
     servers = [_ice_server(server) for server in settings.ice_servers]
+    frame_ms = settings.audio_packet_ms
 
     def make_peer(source: AudioSource, sink: AudioSink, deliver: Deliver) -> Peer:
         from rtcli.transport.webrtc import WebRtcPeer
 
-        return WebRtcPeer(source=source, sink=sink, deliver=deliver, ice_servers=servers, loopback=loopback)
+        return WebRtcPeer(
+            source=source, sink=sink, deliver=deliver, ice_servers=servers, loopback=loopback, frame_ms=frame_ms
+        )
 
-    uplink = Uplink(sound.microphone, make_encoder(), echo=canceller)
+    uplink = Uplink(sound.microphone, make_encoder(frame_ms), frame_ms=frame_ms, echo=canceller)
     return Parts(
         peer=make_peer,
         signalling=signalling,

@@ -270,6 +270,7 @@ EVERY = {
     "audio.input": ("MacBook", "MacBook"),
     "audio.output": ("none", "none"),
     "audio.echo": ("gate", "gate"),
+    "audio.packet_ms": ("10", 10),
     "events": ("key", "key"),
     "history": ("1", True),
     "save": ("TRUE", True),

@@ -14,7 +14,6 @@ from rtcli.audio.stretch import peak
 from rtcli.transport.base import FRAME_MS
 
 
-FRAME_BYTES = FRAME_MS * RATE // 1000 * 2
 BACKLOG = 6
 """Blocks kept between microphone and encoder: 60 ms. What is older is dropped; after a stall it would be delay."""
 _FULL = BACKLOG * BLOCK_BYTES
@@ -46,10 +45,14 @@ class Uplink:
         microphone: Microphone | None,
         encoder: Encoder,
         *,
+        frame_ms: int = FRAME_MS,
         echo: EchoCanceller | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`echo`: takes the loudspeaker out of each block as it is read; it gets what was played elsewhere."""
+        """`frame_ms`: what the encoder was made for, 20 or 10.
+
+        `echo`: takes the loudspeaker out of each block as it is read; it gets what was played elsewhere.
+        """
         self.muted = False
         """Silence goes out; the packets and the microphone's clock go on."""
         self.level = 0.0
@@ -58,11 +61,12 @@ class Uplink:
         self._encoder = encoder
         self._echo = echo
         self._clock = clock
+        self._frame_bytes = frame_ms * RATE // 1000 * 2
         self._pcm = bytearray()
         self._spare = _FULL
         """Least bytes left behind a frame of late."""
         self._frames = 0
-        self._phrases = Phrases()
+        self._phrases = Phrases(frame_ms)
         self._sent = self._starved = self._dropped = self._failed = 0
 
     def replace(self, microphone: Microphone | None) -> Microphone | None:
@@ -82,12 +86,12 @@ class Uplink:
         return self._phrases.ended
 
     def next_packet(self) -> bytes:
-        """The next 20 ms as Opus."""
+        """The next frame as Opus."""
         self._sent += 1
         try:
             pcm = self._frame()
             self._phrases.note(0.0 if self.muted else self.level)
-            return self._encoder.encode(bytes(FRAME_BYTES) if self.muted else pcm)
+            return self._encoder.encode(bytes(self._frame_bytes) if self.muted else pcm)
         except Exception:  # noqa: BLE001 - an exception here would silence the call for good
             self._failed += 1
             return _NOTHING
@@ -97,14 +101,14 @@ class Uplink:
 
     def _frame(self) -> bytes:
         self._collect()
-        if len(self._pcm) < FRAME_BYTES:
+        if len(self._pcm) < self._frame_bytes:
             # A whole frame of silence, what there is kept for the next: the 10 ms gained are the buffer that was
             # missing. Half a frame of each would be a gap inside a word, again and again.
             self._starved += 1
             self.level = 0.0
-            return bytes(FRAME_BYTES)
-        pcm = bytes(self._pcm[:FRAME_BYTES])
-        del self._pcm[:FRAME_BYTES]
+            return bytes(self._frame_bytes)
+        pcm = bytes(self._pcm[: self._frame_bytes])
+        del self._pcm[: self._frame_bytes]
         self.level = peak(array("h", pcm)) / 32768
         self._trim()
         return pcm
@@ -118,9 +122,9 @@ class Uplink:
             if block is None:
                 break
             self._pcm += self._cleaned(block if len(block) == BLOCK_BYTES else SILENCE)
-        self._drop(len(self._pcm) - (FRAME_BYTES + BACKLOG * BLOCK_BYTES))
-        if self._microphone.ended and 0 < len(self._pcm) < FRAME_BYTES:
-            self._pcm += bytes(FRAME_BYTES - len(self._pcm))
+        self._drop(len(self._pcm) - (self._frame_bytes + BACKLOG * BLOCK_BYTES))
+        if self._microphone.ended and 0 < len(self._pcm) < self._frame_bytes:
+            self._pcm += bytes(self._frame_bytes - len(self._pcm))
 
     def _cleaned(self, block: bytes) -> bytes:
         return block if self._echo is None else self._echo.process(block, self._clock())

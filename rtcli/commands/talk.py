@@ -96,6 +96,17 @@ def talk(
             metavar="MODE",
         ),
     ] = None,
+    packet_ms: Annotated[
+        int | None,
+        flag(
+            "--packet-ms",
+            text="Sound in a packet we send: 20 (default), or 10, heard sooner.",
+            env="RTCLI_AUDIO_PACKET_MS",
+            panel=SOUND,
+            metavar="MS",
+            rare=True,
+        ),
+    ] = None,
     ptt: Annotated[bool, flag("--ptt", text="Push to talk: Ctrl-T begins and ends your turn.", panel=SOUND)] = False,
     muted: Annotated[bool, flag("--muted", text="Begin muted.", panel=SOUND)] = False,
     events: Annotated[
@@ -157,6 +168,7 @@ def talk(
         "audio_input": input,
         "audio_output": output,
         "audio_echo": echo,
+        "audio_packet_ms": packet_ms,
         "events": events,
         "max_cost": max_cost,
         "max_duration": max_duration,

@@ -13,7 +13,7 @@ from rtcli.protocol.secret import Secret
 CHANNEL = "oai-events"
 """Label of the data channel; the client creates it before the offer (OpenAI's WebRTC guide)."""
 FRAME_MS = 20
-"""Duration of the Opus packets we send."""
+"""Duration of the Opus packets we send, unless 10 ms ones are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class AudioSource(Protocol):
     """What we send. Asked once a frame on the event loop; must not wait."""
 
     def next_packet(self) -> bytes:
-        """The Opus payload of the next 20 ms."""
+        """The Opus payload of the next frame."""
 
 
 class AudioSink(Protocol):

@@ -20,6 +20,7 @@ from rtcli.errors import CallLost, ConnectError, EventTooLarge, UsageError
 from rtcli.protocol import sdp, sdp_own
 from rtcli.transport.base import (
     CHANNEL,
+    FRAME_MS,
     AudioSink,
     AudioSource,
     Deliver,
@@ -99,6 +100,7 @@ class WebRtcPeer:
         ice_servers: Sequence[IceServer] = (),
         loopback: bool = False,
         fate: Fate | None = None,
+        frame_ms: int = FRAME_MS,
     ) -> None:
         servers = [_ice_server(server) for server in ice_servers]
         self._pc = aiortc.RTCPeerConnection(
@@ -106,6 +108,7 @@ class WebRtcPeer:
                 iceServers=[] if loopback else servers, bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE
             )
         )
+        self._frame_ms = frame_ms
         self._source = source
         self._sink = sink
         self._deliver = deliver
@@ -191,7 +194,7 @@ class WebRtcPeer:
         return Reach.LOOPBACK if self._remote.on_loopback else Reach.MACHINE
 
     def _add_audio(self) -> aiortc.RTCRtpTransceiver:
-        transceiver = self._pc.addTransceiver(PacedTrack(self._source, self._faults), "sendrecv")
+        transceiver = self._pc.addTransceiver(PacedTrack(self._source, self._faults, self._frame_ms), "sendrecv")
         Tap(transceiver.receiver, self._sink, self._faults)
         return transceiver
 

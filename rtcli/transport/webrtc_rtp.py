@@ -17,15 +17,15 @@ from typing import Any
 import aiortc
 import av
 
-from rtcli.transport.base import AudioSink, AudioSource, RtpPacket
+from rtcli.transport.base import FRAME_MS, AudioSink, AudioSource, RtpPacket
 from rtcli.transport.pacing import Pace
 from rtcli.transport.webrtc_inside import inside, put_inside
 
 
-SILENCE = b"\xf8\xff\xfe"
-"""20 ms of silence: one CELT frame, mono (RFC 6716 section 3.1)."""
-SAMPLES = 960
-"""In a packet of 20 ms at 48 kHz, the RTP clock of Opus (RFC 7587 section 4.1)."""
+SILENCE = {20: b"\xf8\xff\xfe", 10: b"\xf0\xff\xfe"}
+"""By milliseconds: one CELT frame of silence, mono (RFC 6716 section 3.1)."""
+RTP_RATE = 48
+"""Ticks a millisecond of the RTP clock of Opus (RFC 7587 section 4.1)."""
 STREAMS = 8
 """Remote streams that are remembered for RTCP reports; a report has room for 31 (RFC 3550 section 6.4.2)."""
 
@@ -46,32 +46,33 @@ class Faults:
 
 
 class PacedTrack(aiortc.MediaStreamTrack):
-    """A packet of the source each 20 ms, silence where it has none. Nothing but closing the peer ends it."""
+    """A packet of the source each frame, silence where it has none. Nothing but closing the peer ends it."""
 
     kind = "audio"
 
-    def __init__(self, source: AudioSource | None, faults: Faults) -> None:
+    def __init__(self, source: AudioSource | None, faults: Faults, frame_ms: int = FRAME_MS) -> None:
         super().__init__()
+        self._frame_ms = frame_ms
         self._source = source
         self._faults = faults
-        self._pace = Pace()
+        self._pace = Pace(frame_ms)
 
     async def recv(self) -> av.Packet[Any]:
         frame, wait = self._pace.next(monotonic())
         if wait:
             await asyncio.sleep(wait)
         packet = self._packet()
-        packet.pts = frame * SAMPLES
+        packet.pts = frame * self._frame_ms * RTP_RATE
         packet.time_base = _CLOCK
         return packet
 
     def _packet(self) -> av.Packet[Any]:
         if self._source is not None:
             try:
-                return av.Packet(self._source.next_packet() or SILENCE)
+                return av.Packet(self._source.next_packet() or SILENCE[self._frame_ms])
             except Exception as error:  # noqa: BLE001 - an exception here would end aiortc's sender, silently
                 self._faults.note("the audio source", error)
-        return av.Packet(SILENCE)
+        return av.Packet(SILENCE[self._frame_ms])
 
 
 class Tap:

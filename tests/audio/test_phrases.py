@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from rtcli.audio.phrases import BEGIN, END, Phrases
+from rtcli.audio import phrases
+from rtcli.audio.phrases import Phrases
 
 
+BEGIN, END = phrases.BEGIN // 20, phrases.END // 20
+"""Frames of 20 ms."""
 SPEECH, ROOM = 0.3, 0.004
 
 
 def ended(*parts: tuple[float, int]) -> int:
     """Phrases over after so many frames of each level."""
-    phrases = Phrases()
+    listening = Phrases()
     for level, frames in parts:
         for _ in range(frames):
-            phrases.note(level)
-    return phrases.ended
+            listening.note(level)
+    return listening.ended
 
 
 def test_a_pause_after_speech_ends_a_phrase_once() -> None:

@@ -7,9 +7,10 @@ from collections import deque
 
 from rtcli.audio import opus
 from rtcli.audio.base import BLOCK_BYTES
-from rtcli.audio.uplink import BACKLOG, FRAME_BYTES, Uplink
+from rtcli.audio.uplink import BACKLOG, Uplink
 
 
+FRAME_BYTES = 2 * BLOCK_BYTES
 LOUD = array("h", [8000, -8000] * 240).tobytes()
 
 
@@ -137,3 +138,11 @@ def test_blocks_of_a_wrong_length_do_not_shift_the_frames() -> None:
     microphone.blocks.extend([b"odd", LOUD])
     Uplink(microphone, encoder).next_packet()
     assert encoder.frames == [bytes(BLOCK_BYTES) + LOUD]
+
+
+def test_packets_of_10_ms_hold_one_block_each() -> None:
+    encoder = FakeEncoder()
+    uplink = Uplink(FakeMicrophone(2), encoder, frame_ms=10)
+    for _ in range(3):
+        uplink.next_packet()
+    assert encoder.frames == [LOUD, LOUD, bytes(BLOCK_BYTES)]

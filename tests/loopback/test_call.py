@@ -82,7 +82,7 @@ def test_silence_is_sent_where_there_is_no_source() -> None:
         silent = WebRtcPeer(source=None, sink=None, deliver=Inbox(), loopback=True)
         async with connected(us=silent) as pair:
             await pair.theirs.sink.wait_for(5)
-            assert {packet.payload for packet in pair.theirs.sink.packets} == {SILENCE}
+            assert {packet.payload for packet in pair.theirs.sink.packets} == {SILENCE[20]}
 
     asyncio.run(run())
 
@@ -214,5 +214,22 @@ def test_other_channels_than_the_one_for_events_are_ignored() -> None:
             pair.us.send("an event")
             await pair.theirs.inbox.wait_for(Message("an event"))
             assert pair.theirs.inbox.signals == [Opened(), Message("an event")]
+
+    asyncio.run(run())
+
+
+def test_packets_of_10_ms_come_100_a_second_and_follow_each_other_without_a_gap() -> None:
+    async def run() -> None:
+        silent = WebRtcPeer(source=None, sink=None, deliver=Inbox(), loopback=True, frame_ms=10)
+        async with connected(us=silent) as pair:
+            await pair.theirs.sink.wait_for(50)
+            packets = pair.theirs.sink.packets
+            assert {packet.payload for packet in packets} == {SILENCE[10]}
+            steps = {
+                (later.timestamp - before.timestamp) / (later.sequence - before.sequence)
+                for before, later in pairwise(packets)
+                if later.sequence > before.sequence
+            }
+            assert min(steps) == 480
 
     asyncio.run(run())

@@ -76,7 +76,7 @@ def test_a_source_that_raises_sends_silence_and_is_logged_once(caplog: pytest.Lo
     async def run() -> None:
         async with connected(us=Side().peer(source=TouchySource())) as pair:
             await pair.theirs.sink.wait_for(20)
-            assert {packet.payload for packet in pair.theirs.sink.packets} == {SILENCE, b"\x78sound"}
+            assert {packet.payload for packet in pair.theirs.sink.packets} == {SILENCE[20], b"\x78sound"}
 
     asyncio.run(run())
     assert len(errors(caplog)) == 1

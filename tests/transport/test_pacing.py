@@ -3,7 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcli.transport.pacing import BURST, FRAME, Pace
+from rtcli.transport.pacing import BURST, Pace
+
+
+FRAME = 0.02
 
 
 def test_frames_are_due_every_20_ms_from_the_first() -> None:
@@ -55,3 +58,10 @@ def test_whatever_the_delays_frames_go_up_and_never_run_ahead_of_the_clock(delay
         assert -1e-6 <= now - frame * FRAME <= (BURST + 1) * FRAME
         now += delay
         last = frame
+
+
+def test_frames_of_10_ms_are_due_every_10_ms() -> None:
+    pace = Pace(10)
+    pace.next(0.0)
+    assert pace.next(0.0) == (1, 0.01)
+    assert pace.next(60.005)[0] == 6000
