@@ -298,6 +298,7 @@ def test_push_to_talk_clears_commits_and_asks_in_this_order(url: str, sounds: Pa
         terminal.wait_for(lambda screen: "█" not in screen[-1])
         terminal.keys("C-t")
         terminal.wait_for("  you  [speech")
+        terminal.wait_for(lambda _: any(" → response.create" in row for row in terminal.scrollback()))
         sent = [row for row in terminal.scrollback() if " → " in row]
         order = [sent.index(row) for name in ("clear", "commit") for row in sent if f"input_audio_buffer.{name}" in row]
         asked = next(at for at, row in enumerate(sent) if "response.create" in row)
