@@ -37,7 +37,7 @@ pcm.card_speaker {{
 pcm.card_mic {{ type asym capture.pcm {{ type pulse server "unix:{socket}" device "card_mic" fallback "none" }} }}
 pcm.!default {{
   type asym
-  playback.pcm {{ type pulse server "unix:{socket}" device "card_speaker" fallback "none" }}
+  playback.pcm {{ type pulse server "unix:{socket}" {default} fallback "none" }}
   capture.pcm {{ type pulse server "unix:{socket}" device "card_mic" fallback "none" }}
 }}
 """
@@ -57,8 +57,10 @@ def missing() -> str | None:
 class Card:
     """One running card. Start it before PortAudio: that lists devices only once."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, default: str = 'device "card_speaker"') -> None:
+        """`default`: where the default loudspeaker's sound goes; "" leaves it to the sound server."""
         self.home = home
+        self._default = default
         self.socket = home / "native"
         self.environment = {
             **os.environ,
@@ -79,7 +81,7 @@ class Card:
     def start(self) -> None:
         for folder in ("run", "state"):
             (self.home / folder).mkdir(mode=0o700, exist_ok=True)
-        (self.home / "asound.conf").write_text(CONFIGURATION.format(socket=self.socket))
+        (self.home / "asound.conf").write_text(CONFIGURATION.format(socket=self.socket, default=self._default))
         room = NULL_SINK.format(name="card_room", channels=1)
         environment = {key: value for key, value in self.environment.items() if key != "PULSE_SERVER"}
         self._daemon = subprocess.Popen(
@@ -121,6 +123,17 @@ class Card:
                 "source_properties=device.description=card_mic",
             )
             self._pactl("set-default-source", "card_mic")
+
+    def make_default(self, name: str) -> float:
+        """Another loudspeaker comes and is the default from now on; seconds until somebody's sound goes there."""
+        self._pactl("load-module", *NULL_SINK.format(name=name, channels=2).split(" "))
+        began = time.monotonic()
+        self._pactl("set-default-sink", name)
+        number = next(row[0] for row in self._rows("sinks") if row[1] == name)
+        while not any(row[1] == number and row[2] != "-" for row in self._rows("sink-inputs")):
+            assert time.monotonic() - began < 20, "nothing moved"
+            time.sleep(0.02)
+        return time.monotonic() - began
 
     def unplug(self, what: str) -> None:
         """The device vanishes and a stream on it ends; PulseAudio alone would move the stream without a word."""
@@ -180,10 +193,10 @@ class Card:
         raise AssertionError("the player does not start")
 
     @contextmanager
-    def recording(self, path: Path) -> Iterator[None]:
+    def recording(self, path: Path, speaker: str = "card_speaker") -> Iterator[None]:
         """Record what the speaker plays as 48 kHz mono raw s16le."""
         with path.open("wb") as out:
-            command = ["parecord", "--device=card_speaker.monitor", "--raw", "--rate=48000", "--channels=1"]
+            command = ["parecord", f"--device={speaker}.monitor", "--raw", "--rate=48000", "--channels=1"]
             recorder = subprocess.Popen(
                 [*command, "--format=s16le", "--latency-msec=20"], env=self.environment, stdout=out
             )

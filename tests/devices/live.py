@@ -154,13 +154,17 @@ def say(card: Card, text: str) -> float:
     return card.speak(spoken(text, card.home))
 
 
+def words(text: str) -> str:
+    """In small letters and without marks, which an ear chooses as it likes."""
+    return " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
 def recognised(pcm: bytes) -> str:
-    """The words of 48 kHz mono s16le, in small letters and without marks."""
+    """The `words` of 48 kHz mono s16le."""
     from rtcli.sandbox.engine.detector import Silero
     from rtcli.sandbox.engine.recogniser import Recogniser
 
-    heard = Recogniser(Silero()).recognise(pcm).lower()
-    return " ".join("".join(c if c.isalnum() else " " for c in heard).split())
+    return words(Recogniser(Silero()).recognise(pcm))
 
 
 @dataclass

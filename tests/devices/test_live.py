@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .card import Card
-from .live import ECHO_GAIN, ECHO_MS, OVER, STORY, Talk, recognised, say, talking
+from .live import ECHO_GAIN, ECHO_MS, OVER, STORY, Talk, recognised, say, talking, words
 
 
 pytestmark = [pytest.mark.audio, pytest.mark.speech]
@@ -50,10 +50,26 @@ def test_a_spoken_question_is_heard_and_its_answer_comes_out_of_the_speaker(card
             asked = say(card, "What is two plus three?")
             talk.until("output_audio_buffer.stopped", asked)
             time.sleep(0.5)
-        assert talk.until("rtcli.turn", asked, speaker="you").body["text"] == "What is two plus three?"
+        assert words(talk.until("rtcli.turn", asked, speaker="you").body["text"]) == "what is two plus three"
         assert said_by_model(talk, asked) == ["2 plus 3 is 5."]
         assert talk.end()["exit"] == 0
     assert recognised((tmp_path / "speaker.raw").read_bytes()) in ANSWERS
+
+
+def test_the_default_loudspeaker_is_followed_where_the_sound_server_moves_the_stream(
+    server_s_choice: Card, tmp_path: Path
+) -> None:
+    card = server_s_choice
+    with talking(card, "--output", "default") as talk:
+        asked = say(card, "What is two plus three?")
+        talk.until("output_audio_buffer.stopped", asked)
+        assert card.make_default("headset") < 3.0
+        with card.recording(tmp_path / "headset.raw", "headset"):
+            asked = say(card, "What is two plus three?")
+            talk.until("output_audio_buffer.stopped", asked)
+            time.sleep(0.5)
+        assert talk.end()["exit"] == 0
+    assert recognised((tmp_path / "headset.raw").read_bytes()) in ANSWERS
 
 
 def test_the_sandbox_does_not_interrupt_itself_and_a_user_who_speaks_over_it_is_heard(
