@@ -130,8 +130,10 @@ class Aec:
         far = self._reference.take()
         clean = self._processor.process(self._array(block, self._int16), self._array(far, self._int16))
         out: bytes = clean.tobytes()
+        if self._aligner.leaks(block, out):
+            out = SILENCE
         self._erle.note(far, block, out)
-        return SILENCE if self._aligner.leaks(block, out) else out
+        return out
 
     @property
     def erle_db(self) -> float | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtcli import wiring
 from rtcli.commands.devices import choice_of
-from rtcli.commands.outgoing import LIMIT_UNSAID, image_bytes
+from rtcli.commands.outgoing import ENVELOPE, LIMIT_UNSAID, image_bytes
 from rtcli.commands.running import Held
 from rtcli.commands.slash import COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
 from rtcli.errors import RtcliError, UsageError
@@ -24,9 +24,6 @@ from rtcli.terminal.screen import Screen
 
 if TYPE_CHECKING:
     from rtcli.audio.base import Device
-
-ENVELOPE = 1024
-"""Bytes of an event around its picture and its words."""
 
 
 class LiveScreen:

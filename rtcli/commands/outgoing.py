@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from rtcli.protocol.shapes import Finding
 
 LIMIT_UNSAID, LIMIT_USUAL = 65_536, 262_144
 """Bytes of an event: what RFC 8841 has where an answer names no limit, and what most peers name."""
+ENVELOPE = 1024
+"""Bytes of an event around its pictures and words."""
 LARGEST_FILE = 64 << 20
 LARGEST_IMAGE = 16 << 20
 _IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
@@ -52,13 +54,27 @@ def image_bytes(name: str) -> bytes:
     return _bytes_of(name, LARGEST_IMAGE)
 
 
-def read_image(name: str) -> str:
-    """A PNG or JPEG file as a data URI. Raises UsageError."""
+def read_image(name: str, room: int, smaller: Callable[[bytes, int], str]) -> str:
+    """A PNG or JPEG file as a data URI of at most `room` bytes. Raises UsageError.
+
+    `smaller` makes one of the file's bytes where it must; it is heavy to load, and most pictures fit.
+    """
     raw = image_bytes(name)
     kind = next((kind for magic, kind in _IMAGES.items() if raw.startswith(magic)), None)
     if kind is None:
         raise UsageError(f"{name} is neither PNG nor JPEG")
-    return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+    uri = f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+    if len(uri) <= room:
+        return uri
+    try:
+        return smaller(raw, room)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def room_for_images(words: str, count: int) -> int:
+    """Bytes for each picture's URI beside the words; before a call nobody knows more than the least limit."""
+    return (LIMIT_UNSAID - ENVELOPE - 6 * len(words.encode())) // max(1, count)  # as JSON escapes them at worst
 
 
 def numbered_event(line: str, number: int, where: str) -> SendEvent:

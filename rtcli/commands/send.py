@@ -296,10 +296,11 @@ def _refuse_pairs(*pairs: tuple[bool, str, bool, str]) -> None:
 def _outgoing(
     words: str, images: list[str], events: list[str], files: list[str], role: Role, *, respond: bool, interrupt: bool
 ) -> Outgoing:
-    from rtcli.commands.outgoing import Outgoing, read_events, read_image
+    from rtcli.commands.outgoing import Outgoing, read_events, read_image, room_for_images
     from rtcli.protocol.intents import Say
 
-    shown = tuple(read_image(name) for name in images)
+    room = room_for_images(words, len(images))
+    shown = tuple(read_image(name, room, wiring.fitting_image) for name in images)
     given = read_events(events, files)
     if not (words or shown):
         return Outgoing(tuple(given))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import signal
 import struct
 import wave
 import zlib
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -193,9 +195,11 @@ def test_the_time_is_limited_and_what_was_missing_is_named(tmp_path: Path) -> No
 
 
 def test_an_event_the_channel_can_not_carry_is_refused_with_both_numbers(tmp_path: Path, base_url: str) -> None:
-    picture = tmp_path / "large.png"
-    picture.write_bytes(png(noise=300_000))
-    done = rtcli("send", "--base-url", base_url, "--image", str(picture), "what is this", home=tmp_path)
+    content = [{"type": "input_text", "text": "x" * 400_000}]
+    item = {"type": "message", "role": "user", "content": content}
+    events = tmp_path / "events.ndjson"
+    events.write_text(json.dumps({"type": "conversation.item.create", "item": item}))
+    done = rtcli("send", "--base-url", base_url, "-f", str(events), home=tmp_path)
     assert (done.status, done.out) == (5, "")
     size = int(next(word for word in one_line(done).split() if word.isdecimal()))
     assert size > 400_000
@@ -401,3 +405,22 @@ def test_an_event_alone_changes_nothing_of_a_session_made_elsewhere(tmp_path: Pa
         done = rtcli("send", "--base-url", url, "-e", BRIEF, home=tmp_path, env={"RTCLI_EPHEMERAL_KEY": "ek_ready"})
     assert done.status == 0, done.err
     assert [event["session"] for event in service.calls[0].heard] == [json.loads(BRIEF)["session"]]
+
+
+def test_a_picture_that_does_not_fit_the_channel_is_made_smaller(tmp_path: Path) -> None:
+    import av
+
+    noise = random.Random(1).randbytes(640 * 480 * 3)
+    frame = av.VideoFrame(640, 480, "rgb24")
+    frame.planes[0].update(noise)
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = 640, 480, "rgb24"
+    encoder.time_base = Fraction(1)
+    picture = tmp_path / "noise.png"
+    picture.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
+    assert picture.stat().st_size > 262_144
+    done = rtcli("send", "--image", str(picture), "what is this", "--dry-run", home=tmp_path)
+    sent = done.out.splitlines()[0]
+    assert done.status == 0, done.err
+    assert "data:image/jpeg" in sent
+    assert len(sent) < 65_536
