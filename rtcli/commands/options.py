@@ -2,6 +2,7 @@
 
 Typer reads options from a function's signature. `grouped` lets a command take whole groups (`way: Way`) and unfolds
 their fields into that signature, so that an option's name, help and variable stand in one place.
+Over 400 lines, most of them that table.
 A field left at None was not given: the settings then say what holds.
 """
 

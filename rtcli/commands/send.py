@@ -1,6 +1,6 @@
 """`rtcli send`: send events once, wait for the answer, exit.
 
-Over 400 lines, half of which name the options and the pairs of them that contradict: who adds one sees the others.
+Over 400 lines, many of which name the options and the pairs of them that contradict: who adds one sees the others.
 """
 
 from __future__ import annotations

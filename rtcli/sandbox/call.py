@@ -6,6 +6,8 @@ there is no lock and no inbox. What takes time is a task of the call's own, and 
     peer -> playout -> input buffer, detector -> dialogue -> events -> peer
                                                     |
                   engine (words, answer, voice) <- effects -> output buffer -> encoder -> peer
+
+Over 400 lines, so that the way from a client's RTP to the answer's can be read in one place.
 """
 
 from __future__ import annotations

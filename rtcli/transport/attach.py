@@ -9,6 +9,8 @@ it writes after that are client events, or `{"type": "rtcli.hangup"}`. One that 
 
 The call never waits for a reader: each has a bounded queue of its own, loses the oldest lines when it lags, and is
 told how many.
+
+Over 400 lines because both ends of the socket stand here: what one writes the other reads.
 """
 
 from __future__ import annotations
