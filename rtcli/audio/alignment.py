@@ -128,10 +128,9 @@ class Reference:
         missing = min(max(0, begin - start), end - start)
         return bytes(2 * missing) + bytes(self._pcm[2 * (start + missing - begin) : 2 * (end - begin)])
 
-    @property
-    def sounds(self) -> bool:
-        """Whether something of what was played may still be on its way to the microphone."""
-        return self.end - self._sounded < REACH
+    def sounded_within(self, samples: int) -> bool:
+        """Whether something audible was among the last samples played."""
+        return self.end - self._sounded < samples
 
     def has_room(self, samples: int) -> bool:
         """Whether it can be shifted by so much without running dry whenever the speaker's callbacks are late."""
@@ -273,9 +272,16 @@ class Aligner:
         self._wait, self._shut, self._moved = (max(0, count - 1) for count in (self._wait, self._shut, self._moved))
         self._notice_jumps()
         reduction = self._reduction()
-        if reduction is not None and self._reference.sounds:
+        if reduction is not None and self._reference.sounded_within(self._tail):
             self._judge(reduction)
         return self._shut > 0
+
+    @property
+    def _tail(self) -> int:
+        """Samples after its last sound in which the speaker may still be heard: then it is the user."""
+        if self._unproven or self._learned is None:
+            return REACH
+        return min(REACH, self._reference.lead + self._learned + PIECE)
 
     def _notice_jumps(self) -> None:
         """What may have moved the two apart makes the canceller prove itself again."""
@@ -311,7 +317,9 @@ class Aligner:
             return
         self._wait = LOOK_WHEN_GOOD if good else LOOK_WHEN_POOR
         found = self._matcher.look(self._reference)
-        if found is not None and self._reference.base is not None:
+        # A voice can be a little like another one: to move what has worked takes more than that.
+        clear = bool(self._unproven) or good or self._matcher.alike >= SURE
+        if found is not None and clear and self._reference.base is not None:
             if reduction < HOPELESS and self._matcher.alike >= SURE:
                 self._unproven = PROOF
             self._compare(self._reference.base - found, good=good)

@@ -28,7 +28,7 @@ from tests.program import COMMAND, environment
 from .card import Card
 
 
-LEAD = 1.0
+LEAD = 1.5
 """Seconds of silence before the words in each file: in them the tap on its stream comes up."""
 ECHO_MS, ECHO_GAIN = 100, 0.5
 """The room: loudspeaker to microphone after 100 ms, 6 dB down."""
