@@ -27,6 +27,8 @@ LIMIT = 30.0
 """Seconds for one run."""
 SCHEMA_LIMIT = 10.0
 """Seconds for `FILE --schema`."""
+ENDING = 2.0
+"""Seconds for a program that was killed to be gone."""
 LARGEST = 48 << 10
 """Bytes of an output: more does not fit into one event of a service that names no limit."""
 _LARGEST_SCHEMA = 64 << 10
@@ -76,8 +78,7 @@ async def run(tool: Tool, arguments: str, *, limit: float = LIMIT) -> str:
     except TimeoutError:
         raise ToolFailed(f"{tool.name} took more than {limit:g} s") from None
     finally:
-        _kill(process)
-        await process.wait()
+        await _end(process)
     if len(output) > LARGEST:
         raise ToolFailed(f"{tool.name} printed more than {LARGEST} bytes")
     if status:
@@ -103,8 +104,19 @@ async def _exchange(process: asyncio.subprocess.Process, arguments: str) -> byte
     while len(output) <= LARGEST and (chunk := await process.stdout.read(LARGEST)):
         output += chunk
     if len(output) > LARGEST:
-        _kill(process)
+        await _end(process)
     return bytes(output)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it and take what it still holds: asyncio calls it over when its pipes are, and a full one never is."""
+    assert process.stdout is not None
+    _kill(process)
+    with suppress(TimeoutError):  # something that left its group holds the pipe
+        async with asyncio.timeout(ENDING):
+            while await process.stdout.read(LARGEST):
+                pass
+            await process.wait()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
