@@ -109,3 +109,11 @@ def test_an_example_of_the_help_is_understood(line: str) -> None:
     assert isinstance(command, typer.core.TyperCommand)
     with command.make_context("rtcli", arguments):
         pass
+
+
+def test_each_example_of_the_help_is_a_paragraph_because_typer_joins_neighbours() -> None:
+    group = get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    for command in group.commands.values():
+        for paragraph in (command.help or "").split("\n\n"):
+            assert len(re.findall(r"^ *(?:\w.* \| )?rtcli \w", paragraph, re.MULTILINE)) <= 1, paragraph

@@ -168,6 +168,7 @@ def send(
       rtcli send --voice-out answer.wav "Read me a poem"
 
       rtcli send --call rtc_abc --hangup "Say goodbye"
+
       rtcli send --live "Say that again, in one sentence"
 
     Standard output holds the answer and nothing else. Exits with 5 when the service refuses anything, with 7 when

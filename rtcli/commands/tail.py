@@ -252,7 +252,7 @@ def _face(request: _Request) -> Face:
 
     if request.json or request.raw:
         keep = None if request.keep == Filter() else lambda document: request.keep(entry_of(document))
-        return JsonFace(sys.stdout, sys.stderr, raw=request.raw, keep=keep)
+        return JsonFace(sys.stdout, sys.stderr, raw=request.raw, keep=keep, notices=not request.general.quiet)
     return TailFace(
         sys.stdout,
         sys.stderr,

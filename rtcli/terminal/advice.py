@@ -28,7 +28,7 @@ _CODES = {
 
 _KINDS: tuple[tuple[type[RtcliError], str], ...] = (
     (CallLost, "call again"),
-    (NetworkError, "check the network, the proxy and --base-url"),
+    (NetworkError, "check the network, the proxy and the address (--base-url, --server)"),
     (KeyringTrouble, "set OPENAI_API_KEY instead"),
     (AuthError, "give another key: `rtcli auth login`, or OPENAI_API_KEY"),
     (EventTooLarge, "send less at once"),
@@ -36,9 +36,9 @@ _KINDS: tuple[tuple[type[RtcliError], str], ...] = (
 )
 
 _STEPS = {
-    "token": "check the network, the proxy and --base-url",
-    "call": "check the network, the proxy and --base-url",
-    "answer": "is --base-url the address of a Realtime API?",
+    "token": "check the network, the proxy and the address (--base-url, --server)",
+    "call": "check the network, the proxy and the address (--base-url, --server)",
+    "answer": "is this the address of a Realtime API (--base-url, --server)?",
     "ice": "UDP may be blocked on this network: try another one, or a TURN server by --ice-server",
     "dtls": "something on the way lets ICE through but not DTLS: try another network",
     "channel": "the other side did not open the event channel: is it a Realtime API?",

@@ -16,7 +16,7 @@ from rich.theme import Theme
 
 from rtcli.errors import ServiceError
 from rtcli.protocol.codec import text_of
-from rtcli.protocol.updates import Closed, Connected, EventIn, Ready, Refused, Relayed, Update, Words
+from rtcli.protocol.updates import Closed, Connected, EventIn, Notice, Ready, Refused, Relayed, Update, Words
 from rtcli.terminal import lines, ndjson
 
 
@@ -90,15 +90,23 @@ class JsonFace:
     """One JSON object a line on standard output, flushed; errors also as a line on standard error."""
 
     def __init__(
-        self, out: TextIO, err: TextIO, *, sid: str = "1", raw: bool = False, keep: Keep | None = None
+        self,
+        out: TextIO,
+        err: TextIO,
+        *,
+        sid: str = "1",
+        raw: bool = False,
+        keep: Keep | None = None,
+        notices: bool = False,
     ) -> None:
-        """`keep`: which lines are shown; the last one always is."""
+        """`keep`: which lines are shown; the last one always is. `notices`: on standard error, for who may wait long."""
         self._out = out
         self._err = console(err)
         self._sid = sid
         self._raw = raw
         """The service's events alone, as they came."""
         self._keep = keep
+        self._notices = notices
         self._seq = 0
         self._began = time.monotonic()
         self._refused: Exception | None = None
@@ -113,7 +121,8 @@ class JsonFace:
             self._show_raw(update)
         else:
             self._show_documents(update, at, told=told)
-        if not told and (line := lines.status(update)) is not None and lines.is_error(update):
+        worth = lines.is_error(update) or (self._notices and isinstance(update, Notice))
+        if not told and worth and (line := lines.status(update)) is not None:
             self._err.print(line, soft_wrap=True)
 
     def _show_documents(self, update: Update, at: float, *, told: bool) -> None:

@@ -80,6 +80,13 @@ def types_of(*updates: Update, keep: Filter | None = None) -> list[str]:
     return [json.loads(line)["type"] for line in out.getvalue().splitlines()]
 
 
+def test_json_tells_a_notice_beside_it_where_one_may_wait_long() -> None:
+    for notices, said in ((True, "no live call; waiting\n"), (False, "")):
+        out, err = io.StringIO(), io.StringIO()
+        JsonFace(out, err, notices=notices).show(Notice("no live call; waiting"), 1.0)
+        assert (out.getvalue(), err.getvalue()) == ("", said)
+
+
 def test_a_filter_never_hides_the_last_line() -> None:
     keep = Filter(types=("error",))
     assert types_of(delta("x"), Notice("hello"), Closed(1.0, "hung up"), keep=keep) == ["rtcli.closed"]
