@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from rtcli.audio.base import Microphone, Speaker
@@ -58,6 +58,7 @@ from rtcli.protocol.updates import (
     Update,
 )
 from rtcli.protocol.usage import PRICES, Price
+from rtcli.records import dataclass
 from rtcli.transport.base import AudioSink, AudioSource, Deliver, Down, Message, Opened, Peer, Signal
 
 

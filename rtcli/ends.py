@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from rtcli.audio.base import Microphone, Pull, Speaker
@@ -13,6 +12,7 @@ from rtcli.errors import DeviceError, RtcliError, UsageError
 from rtcli.measures import Uplink
 from rtcli.protocol.intents import UseDevice
 from rtcli.protocol.updates import Notice, Update, Warned
+from rtcli.records import dataclass
 
 
 class Devices(Protocol):

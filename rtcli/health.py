@@ -6,9 +6,9 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rtcli.errors import RtcliError
+from rtcli.records import dataclass
 from rtcli.settings import Settings
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from rtcli.errors import AuthError, UsageError
 from rtcli.protocol.hosts import host_of, is_loopback, key_demanded, key_may_travel
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 
 
 SERVICE = "rtcli"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rtcli.errors import UsageError
 from rtcli.protocol.codec import Json, JsonObject
 from rtcli.protocol.dialects import DIALECTS
 from rtcli.protocol.session_config import SessionOptions, build_session, merge, session_changes
+from rtcli.records import dataclass
 from rtcli.settings import Settings
 
 

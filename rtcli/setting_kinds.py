@@ -6,13 +6,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, get_args
 
 from rtcli.errors import UsageError
 from rtcli.protocol.hosts import check_url
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})

@@ -6,13 +6,13 @@ its name in config.toml and its option. Reading, checking, showing and the names
 Over 400 lines by the table and the layers, which belong together: a setting is added in one place.
 """
 
-# ruff: noqa: RUF009 - `_setting` is `dataclasses.field` under another name
+
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from rtcli.config_file import printable, read_config, refuse_keys
 from rtcli.errors import UsageError
 from rtcli.protocol.dialects import DialectName
 from rtcli.protocol.hosts import DEFAULT_BASE_URL
+from rtcli.records import dataclass
 from rtcli.setting_kinds import IceServer, Kind, Place, Sensitive
 
 

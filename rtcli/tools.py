@@ -16,11 +16,11 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from rtcli.errors import UsageError
 from rtcli.protocol.codec import JsonObject, NotJson, parse
+from rtcli.records import dataclass
 
 
 LIMIT = 30.0

@@ -12,12 +12,13 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from rtcli import services, wiring
 from rtcli.errors import AuthError, UsageError
 from rtcli.protocol.hosts import host_of
+from rtcli.records import dataclass
 from rtcli.sessions import NO_WISH, SessionWish, changes_for, session_for, speaks_of_session
 from rtcli.settings import Settings
 

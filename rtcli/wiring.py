@@ -11,13 +11,14 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rtcli.errors import DeviceError, RtcliError, UsageError
 from rtcli.protocol.hosts import host_of, is_loopback
+from rtcli.records import dataclass
 from rtcli.settings import Echo, Settings, config_path, resolve
 
 

@@ -8,7 +8,6 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import h11
 import uvicorn
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rtcli.errors import UsageError
+from rtcli.records import dataclass
 
 
 _MOST_CONNECTIONS = 256

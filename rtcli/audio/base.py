@@ -6,8 +6,9 @@ Inside, PCM is always 48 kHz, mono, s16le. A *block* is 10 ms of it (480 samples
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from rtcli.records import dataclass
 
 
 RATE = 48_000

@@ -17,7 +17,6 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rtcli.audio import stretch
 from rtcli.audio.arrivals import Arrivals
@@ -25,6 +24,7 @@ from rtcli.audio.base import RATE, Decoder
 from rtcli.audio.opus import LONGEST, carries_fec, packet_samples
 from rtcli.audio.stretch import Pcm
 from rtcli.audio.timeline import Cutoff, Drift, TimeLine
+from rtcli.records import dataclass
 from rtcli.transport.base import RtpPacket
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from rtcli.audio.base import RATE
+from rtcli.records import dataclass
 from rtcli.transport.base import RtpPacket
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rtcli.audio.base import BLOCK_BYTES, RATE, SILENCE, Encoder, Microphone
 from rtcli.audio.echo import EchoCanceller
 from rtcli.audio.phrases import Phrases
 from rtcli.audio.stretch import peak
+from rtcli.records import dataclass
 from rtcli.transport.base import FRAME_MS
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rtcli.commands.options import flag
 from rtcli.errors import ExpectationUnmet, UsageError
+from rtcli.records import dataclass
 
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from rtcli.commands.slash import event_of
@@ -13,6 +12,7 @@ from rtcli.protocol.check import check_event
 from rtcli.protocol.codec import JsonObject, text_of
 from rtcli.protocol.intents import Say, SendEvent
 from rtcli.protocol.shapes import Finding
+from rtcli.records import dataclass
 
 
 LIMIT_UNSAID, LIMIT_USUAL = 65_536, 262_144

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rtcli.errors import UsageError
+from rtcli.records import dataclass
 
 
 if TYPE_CHECKING:

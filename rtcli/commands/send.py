@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ from rtcli.commands.expecting import Expecting
 from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.session import one_reader, only_the_service, wish_of
 from rtcli.errors import UsageError
+from rtcli.records import dataclass
 from rtcli.sessions import SessionWish, session_for
 from rtcli.settings import Settings
 

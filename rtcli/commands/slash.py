@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from rtcli.errors import UsageError
@@ -20,6 +19,7 @@ from rtcli.protocol.intents import (
     SetVolume,
     UseDevice,
 )
+from rtcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

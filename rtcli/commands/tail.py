@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,7 @@ from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.past import Past, span
 from rtcli.commands.session import one_reader, only_the_service, wish_of
 from rtcli.errors import UsageError
+from rtcli.records import dataclass
 from rtcli.sessions import SessionWish
 from rtcli.settings import Settings
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ import typer
 from rtcli import ways, wiring
 from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.session import one_reader, wish_of
+from rtcli.records import dataclass
 from rtcli.sessions import SessionWish
 from rtcli.settings import Settings
 from rtcli.transport.meeting import check_name

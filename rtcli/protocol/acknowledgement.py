@@ -9,10 +9,10 @@ answered by an error, and that is worth the same wait.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from rtcli.protocol import server_events as ev
 from rtcli.protocol.codec import JsonObject
+from rtcli.records import dataclass
 
 
 LIMIT = 5.0

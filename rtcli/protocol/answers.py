@@ -8,11 +8,12 @@ should wait for any more, by what has been audible.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import Literal
 
 from rtcli.protocol.updates import ToolWanted
+from rtcli.records import dataclass
 
 
 QUIET = 2.0

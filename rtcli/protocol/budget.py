@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rtcli.errors import BudgetReached, RtcliError, UsageError
 from rtcli.protocol.codec import JsonObject
@@ -11,6 +10,7 @@ from rtcli.protocol.intents import Fail, Intent
 from rtcli.protocol.session_view import SessionView
 from rtcli.protocol.updates import Activity, Closed, Connected, EventOut, Growing, Ready, Spent, Update, Words
 from rtcli.protocol.usage import Bill, Price, dollars
+from rtcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

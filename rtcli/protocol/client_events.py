@@ -7,7 +7,7 @@ parameters stay JSON objects: users write them, the service judges them, `sessio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Literal, TypeVar, dataclass_transform
 
 from rtcli.protocol.codec import (
@@ -23,6 +23,7 @@ from rtcli.protocol.codec import (
     text_of,
     to_object,
 )
+from rtcli.records import dataclass
 
 
 MAX_EVENT_ID = 512

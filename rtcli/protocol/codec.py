@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from functools import cache, partial
 from types import NoneType, UnionType
 from typing import (
@@ -29,6 +29,8 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+
+from rtcli.records import dataclass
 
 
 Json: TypeAlias = Any

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rtcli.errors import CallLost, RtcliError, ServiceError, WaitTimeout
@@ -65,6 +64,7 @@ from rtcli.protocol.requests import COLLISION, Asked, Order, Requests
 from rtcli.protocol.session_view import SessionView, merged
 from rtcli.protocol.transcript import Transcript
 from rtcli.protocol.updates import Activity, Ready, Refused, ToolWanted, Update, Warned
+from rtcli.records import dataclass
 
 
 SESSION_LIMIT = 5.0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -19,6 +18,7 @@ from rtcli.errors import ExpectationUnmet, UsageError
 from rtcli.protocol.codec import Json, NotJson, parse, text_of
 from rtcli.protocol.updates import EventIn, Ready, Spent, TurnTimed, Update, Words
 from rtcli.protocol.usage import Bill, dollars
+from rtcli.records import dataclass
 
 
 Search = Callable[[re.Pattern[str], str], bool]

@@ -14,7 +14,7 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
 from rtcli.errors import CallLost, RtcliError, ServiceError
@@ -38,6 +38,7 @@ from rtcli.protocol.intents import (
 )
 from rtcli.protocol.requests import COLLISION, COLLISION_PAUSE, COLLISIONS
 from rtcli.protocol.updates import Refused, ToolWanted, Update, Words
+from rtcli.records import dataclass
 
 
 UNANNOUNCED = 10.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from rtcli.errors import RtcliError
 from rtcli.protocol.codec import JsonObject
+from rtcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

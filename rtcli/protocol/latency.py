@@ -8,11 +8,12 @@ loudspeaker, an answer in text with its first word.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 from typing import Any, ClassVar
 
 from rtcli.protocol import server_events as ev
+from rtcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from html import unescape
 from http import HTTPStatus
 
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 
 
 MAX_WORDS = 300

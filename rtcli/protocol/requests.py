@@ -10,9 +10,10 @@ one by itself in the same moment, the request's own response or its error may st
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rtcli.protocol.codec import JsonObject
+from rtcli.records import dataclass
 
 
 REQUEST_LIMIT = 60.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from rtcli.protocol.dialects import OPENAI, Dialect
 from rtcli.protocol.hosts import DEFAULT_BASE_URL, join
 from rtcli.protocol.refusal import explain
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 
 
 HeaderValue = str | Secret

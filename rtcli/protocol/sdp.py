@@ -18,9 +18,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rtcli.protocol.refusal import one_line
+from rtcli.records import dataclass
 
 
 DEFAULT_MAX_MESSAGE_SIZE = 65_536

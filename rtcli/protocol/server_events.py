@@ -10,7 +10,7 @@ The file is long because it is the catalogue; there is no logic beyond `decode` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, TypeVar, dataclass_transform
 
 from rtcli.protocol.codec import (
@@ -27,6 +27,7 @@ from rtcli.protocol.codec import (
     shown,
     to_object,
 )
+from rtcli.records import dataclass
 
 
 # ---- values inside events -------------------------------------------------------------------------------------------

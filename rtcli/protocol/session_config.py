@@ -6,11 +6,11 @@ Fields, defaults and ranges: `openai/types/realtime/realtime_session_create_requ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from rtcli.errors import UsageError
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse
+from rtcli.records import dataclass
 
 
 DEFAULT_MODEL = "gpt-realtime-2"

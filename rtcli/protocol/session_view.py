@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rtcli.protocol.codec import JsonObject
+from rtcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from rtcli.protocol.codec import Json, JsonObject, shown
+from rtcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

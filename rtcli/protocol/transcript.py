@@ -10,10 +10,11 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from rtcli.protocol.updates import Growing, Speaker, Words
+from rtcli.records import dataclass
 
 
 PATIENCE = 3.0

@@ -6,7 +6,7 @@ Times (`at`) are seconds on the monotonic clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Literal
 
@@ -15,6 +15,7 @@ from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.latency import TurnTimes
 from rtcli.protocol.server_events import Malformed, ServerEvent, Unknown
 from rtcli.protocol.usage import Bill
+from rtcli.records import dataclass
 
 
 Speaker = Literal["you", "model"]

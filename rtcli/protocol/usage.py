@@ -7,11 +7,12 @@ here they are summed. Money is an estimate: known prices of known models, never 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 
 from rtcli.errors import UsageError
 from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.server_events import TokenDetails, Usage
+from rtcli.records import dataclass
 
 
 PRICES_READ = "2026-11"

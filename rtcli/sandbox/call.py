@@ -20,11 +20,12 @@ from array import array
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from rtcli.audio.base import Encoder
 from rtcli.errors import CallLost, EventTooLarge
+from rtcli.records import dataclass
 from rtcli.sandbox.dialogue import Dialogue
 from rtcli.sandbox.effects import (
     Cancel,

@@ -19,9 +19,9 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from rtcli.records import dataclass
 from rtcli.sandbox.client_events import CHECK_EVENT, event_id, parse
 from rtcli.sandbox.draft import Draft
 from rtcli.sandbox.effects import (

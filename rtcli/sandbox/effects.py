@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from rtcli.records import dataclass
 from rtcli.sandbox.engine.base import Prompt
 
 

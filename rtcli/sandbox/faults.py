@@ -28,12 +28,12 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rtcli.errors import UsageError
 from rtcli.protocol import beta
 from rtcli.protocol.dialects import AZURE
+from rtcli.records import dataclass
 from rtcli.sandbox.refusal import Refusal
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rtcli.records import dataclass
 from rtcli.sandbox.engine.base import FunctionCall, McpCall, McpQuestion, Prompt
 from rtcli.sandbox.items import Conversation, Item, function_name, functions, turns
 from rtcli.sandbox.session import voice_name

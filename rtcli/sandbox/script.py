@@ -36,11 +36,12 @@ import json
 import tomllib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from rtcli.errors import UsageError
+from rtcli.records import dataclass
 from rtcli.sandbox.engine.base import (
     AnyEvent,
     Engine,

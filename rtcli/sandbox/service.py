@@ -8,9 +8,10 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from rtcli.records import dataclass
 from rtcli.sandbox.call import Call, Limits, Parts
 from rtcli.sandbox.faults import Faults
 from rtcli.sandbox.refusal import Refusal

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from rtcli.records import dataclass
 from rtcli.sandbox.refusal import Refusal
 from rtcli.sandbox.session_shapes import CHECK_SESSION
 from rtcli.sandbox.shapes import invalid

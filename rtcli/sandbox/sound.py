@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rtcli.audio.base import RATE
+from rtcli.records import dataclass
 
 
 BYTES_PER_MS = RATE * 2 // 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http.cookies import CookieError, SimpleCookie
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.hosts import check_url
 from rtcli.protocol.rest import Endpoint
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 from rtcli.sessions import session_for
 from rtcli.settings import config_path, resolve
 from rtcli.transport.http import Http

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -12,6 +12,7 @@ from rtcli.protocol import rest
 from rtcli.protocol.codec import JsonObject, text_of
 from rtcli.protocol.rest import Endpoint, HttpAnswer, HttpRequest
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 from rtcli.transport.signalling import Http
 
 

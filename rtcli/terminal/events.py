@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse, text_of
 from rtcli.protocol.updates import Relayed, Stats, Update
+from rtcli.records import dataclass
 from rtcli.terminal.ndjson import Direction, Document, documents
 from rtcli.terminal.text import safe, safe_lines
 

@@ -23,7 +23,7 @@ milliseconds since the output began; `dir` is `in` from the service, `out` to it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -45,6 +45,7 @@ from rtcli.protocol.updates import (
     Warned,
     Words,
 )
+from rtcli.records import dataclass
 from rtcli.terminal.advice import one_line
 from rtcli.terminal.exits import status_of, status_of_call
 

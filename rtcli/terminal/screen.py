@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from rich.text import Text
 
 from rtcli.protocol.updates import Closed, EventIn, EventOut, Stats, Update, Words
 from rtcli.protocol.usage import dollars
+from rtcli.records import dataclass
 from rtcli.terminal import events, lines
 from rtcli.terminal.faces import console
 from rtcli.terminal.prompt import Keys, Prompt

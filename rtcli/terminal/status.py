@@ -7,7 +7,7 @@ least important first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import log10
 from typing import Any
 
@@ -32,6 +32,7 @@ from rtcli.protocol.updates import (
     Words,
 )
 from rtcli.protocol.usage import Bill, dollars
+from rtcli.records import dataclass
 from rtcli.terminal.lines import LABELS
 from rtcli.terminal.text import safe
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rich.text import Text
 
@@ -10,6 +10,7 @@ from rtcli.protocol.latency import spread
 from rtcli.protocol.server_events import OutputAudioBufferCleared
 from rtcli.protocol.updates import EventIn, Ready, Spent, Stats, TurnTimed, Update, Words
 from rtcli.protocol.usage import Bill, dollars
+from rtcli.records import dataclass
 
 
 @dataclass(slots=True)

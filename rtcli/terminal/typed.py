@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 
 from rtcli.protocol.codec import Json, NotJson, parse
 from rtcli.protocol.server_events import ConversationItemAdded, ConversationItemCreated
 from rtcli.protocol.updates import EventIn, EventOut, Growing, Words
+from rtcli.records import dataclass
 
 
 PATIENCE = 5.0

@@ -20,13 +20,14 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from rtcli.errors import CallLost, ConnectError, EventTooLarge, NetworkError, RtcliError, UsageError
 from rtcli.protocol.codec import JsonObject, NotJson, parse, text_of
+from rtcli.records import dataclass
 from rtcli.transport import meeting
 from rtcli.transport.base import Aside, Down, Joined, Message, Sent
 

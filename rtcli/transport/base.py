@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 
 
 CHANNEL = "oai-events"

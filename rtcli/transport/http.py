@@ -13,7 +13,7 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
 from typing import Self
@@ -27,6 +27,7 @@ from rtcli.protocol import hosts, retry
 from rtcli.protocol.refusal import one_line
 from rtcli.protocol.rest import HttpAnswer, HttpRequest
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 
 
 MAX_BODY = 1 << 20

@@ -18,10 +18,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from rtcli.errors import UsageError
+from rtcli.records import dataclass
 
 
 END = ".sock"

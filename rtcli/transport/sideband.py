@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -33,6 +32,7 @@ from rtcli.protocol.refusal import one_line
 from rtcli.protocol.rest import HttpAnswer, HttpRequest, parse_error
 from rtcli.protocol.secret import Secret
 from rtcli.protocol.server_events import SessionCreated
+from rtcli.records import dataclass
 from rtcli.transport.base import Down, Joined, Message
 
 

@@ -8,7 +8,7 @@ try needs an offer of its own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from rtcli.errors import Step
@@ -17,6 +17,7 @@ from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.refusal import told_delay
 from rtcli.protocol.rest import CallAnswer, Endpoint, HttpAnswer, HttpRequest
 from rtcli.protocol.secret import Secret
+from rtcli.records import dataclass
 
 
 StepBegins = Callable[[Step], None]

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import aiortc
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from rtcli.errors import CallLost, ConnectError, EventTooLarge, UsageError
 from rtcli.protocol import sdp, sdp_own
+from rtcli.records import dataclass
 from rtcli.transport.base import (
     CHANNEL,
     FRAME_MS,

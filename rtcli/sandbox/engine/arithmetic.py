@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt, sqrt
 from typing import Final
+
+from rtcli.records import dataclass
 
 
 _ONES: Final = "zero one two three four five six seven eight nine ten eleven twelve"

@@ -7,8 +7,10 @@ worker thread of the engine's own. PCM is the house's: 48 kHz, mono, s16le.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
+
+from rtcli.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

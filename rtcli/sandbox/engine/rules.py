@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from rtcli.records import dataclass
 from rtcli.sandbox.engine.arithmetic import find_sum, numbers, say
 from rtcli.sandbox.engine.base import Prompt
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
 import numpy as np
 from hibari import SAMPLE_RATE, Hibari
 
+from rtcli.records import dataclass
 from rtcli.sandbox.engine.reply import clauses
 from rtcli.sandbox.engine.resample import RATE, Samples, stretch, to_pcm
 from rtcli.sandbox.engine.timbre import paced, with_formants
