@@ -12,41 +12,36 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from rich.text import Text
 
 from rtcli.protocol.updates import Closed, EventIn, EventOut, Stats, Update, Words
 from rtcli.protocol.usage import dollars
 from rtcli.records import dataclass
-from rtcli.terminal import events, lines
+from rtcli.terminal import lines
 from rtcli.terminal.faces import console
 from rtcli.terminal.prompt import Keys, Prompt
+from rtcli.terminal.scroll import DETAILS, Detail, Line, Scroll
 from rtcli.terminal.status import Status, growing_lines, status_line
 from rtcli.terminal.summary import Summary
 from rtcli.terminal.text import safe
 from rtcli.terminal.typed import Typed
 
 
-Detail = Literal["none", "key", "all"]
-DETAILS: tuple[Detail, ...] = ("none", "key", "all")
 BATCH = 0.05
-"""Seconds within which lines are printed together: each print redraws the prompt."""
+"""Seconds within which lines are printed together: each print redraws the prompt. Printing takes half of the time at
+most, because the loop that receives RTP needs the interpreter too.
+"""
 LOOK = 0.2
 """Seconds between two looks at what the user wished for."""
 MOST = 200
 """Lines that wait for their batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """Of the scrollback. An event is cut to the width, everything else is wrapped."""
-
-    text: Text
-    indent: int | None = 0
-    """Columns before what does not fit in the first row; None: it is cut off."""
+BEHIND, CATCHING_UP = 0.5, 1.0
+"""Seconds that an update has waited when what waits is too much to be printed as it comes, and those between two
+prints from then on: meanwhile the older events make room for the newer ones.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,6 @@ class Screen:
         self._status = Status(ptt=ptt)
         self._summary = Summary()
         self.detail: Detail = detail
-        self._run: events.Run | None = None
         self._quiet = quiet
         self._out = console(sys.stdout, color=color)
         self._err = console(sys.stderr, color=color)
@@ -90,8 +84,9 @@ class Screen:
         self._commands = commands
         self._wishes: deque[_Wish] = deque(maxlen=64)
         self._typed = Typed()
-        self._waiting: list[_Line] = []
-        self._flushed_at = 0.0
+        self._scroll = Scroll()
+        self._flushed_at = self._due_at = 0.0
+        """When lines were printed last, and when the next may be (seconds, monotonic)."""
 
     @property
     def status(self) -> Status:
@@ -133,25 +128,27 @@ class Screen:
         before, self._status = self._status, self._status.after(update, at)
         self._summary.take(update, at)
         if isinstance(update, Closed):
-            self._waiting += [_words(text) for text in self._typed.take_all()]
-        if self.detail != "none":
-            self._add_events(update)
+            self._scroll.add(_words(text) for text in self._typed.take_all())
+        waited = time.monotonic() - at
+        self._scroll.add_events(update, datetime.now().astimezone() - timedelta(seconds=waited), self.detail)
         if isinstance(update, Closed):
             self._close(update)
             return
+        if waited > BEHIND:
+            self._due_at = max(self._due_at, self._flushed_at + CATCHING_UP)
         self._follow_typed(update, at)
-        self._waiting += self._lines(update)
+        self._scroll.add(self._lines(update))
         if self._status is not before:
             self._prompt.refresh()
 
     def _rest(self) -> float | None:
-        self._waiting += self._wished()
-        self._waiting += [_words(text) for text in self._typed.take_overdue(time.monotonic())]
+        self._scroll.add(self._wished())
+        self._scroll.add(_words(text) for text in self._typed.take_overdue(time.monotonic()))
         self._show_typed()
-        if not self._waiting:
+        if not self._scroll:
             return LOOK
-        due = self._flushed_at + BATCH - time.monotonic()
-        if due > 0 and len(self._waiting) < MOST:
+        due = self._due_at - time.monotonic()
+        if due > 0 and len(self._scroll) < MOST:
             return due
         self._flush()
         return LOOK
@@ -194,14 +191,14 @@ class Screen:
         self.detail = detail
         self._wishes.append(_Wish("events"))
 
-    def _wished(self) -> list[_Line]:
+    def _wished(self) -> list[Line]:
         """What was asked for since the last look, as lines: printed by the face's thread alone."""
-        asked: list[_Line] = []
+        asked: list[Line] = []
         while self._wishes:
             asked += self._answer(self._wishes.popleft())
         return asked
 
-    def _answer(self, wish: _Wish) -> list[_Line]:
+    def _answer(self, wish: _Wish) -> list[Line]:
         match wish.command:
             case "say":
                 self._typed.add(wish.text)
@@ -209,23 +206,23 @@ class Screen:
             case "tell":
                 texts = [safe(wish.text)]
             case "warn":
-                return [_Line(Text.assemble(("warning: ", "rt.warning"), safe(wish.text)), 9)]
+                return [Line(Text.assemble(("warning: ", "rt.warning"), safe(wish.text)), 9)]
             case "ptt":
                 self._status = replace(self._status, ptt=wish.text == "on")
                 self._prompt.refresh()
                 texts = ["push to talk: Ctrl-T begins and ends your turn" if self._status.ptt else "push to talk: off"]
             case "echo":
-                return [_Line(Text(f"> {safe(wish.text)}", style="rt.quiet"), 2)]
+                return [Line(Text(f"> {safe(wish.text)}", style="rt.quiet"), 2)]
             case "help":
                 width = max(len(name) for name, _ in self._commands) + 2
-                return [_Line(Text(f"{name:<{width}}{text}", style="rt.quiet"), width) for name, text in self._commands]
+                return [Line(Text(f"{name:<{width}}{text}", style="rt.quiet"), width) for name, text in self._commands]
             case "stats":
                 texts = stats_lines(self._status.stats)
             case "cost":
                 texts = [f"{self._status.tokens} tokens, {dollars(self._status.cost)}"]
             case _:
                 texts = [f"events: {self.detail}"]
-        return [_Line(Text(text, style="rt.quiet"), 2) for text in texts]
+        return [Line(Text(text, style="rt.quiet"), 2) for text in texts]
 
     # ---- what was typed ----
 
@@ -245,40 +242,24 @@ class Screen:
 
     # ---- what is printed ----
 
-    def _lines(self, update: Update) -> list[_Line]:
+    def _lines(self, update: Update) -> list[Line]:
         if isinstance(update, Words):
-            return [_Line(lines.words(update), lines.INDENT)]
+            return [Line(lines.words(update), lines.INDENT)]
         line = lines.status(update)
-        return [_Line(line)] if line is not None and (lines.is_error(update) or not self._quiet) else []
-
-    def _add_events(self, update: Update) -> None:
-        """Events between the words, runs of deltas as one line."""
-        for entry in events.entries(update):
-            if entry.type in PRINTED or (self.detail == "key" and not _is_key(entry)):
-                continue
-            grown = self._run.grown(entry) if self._run else None
-            if grown is None:
-                self._end_run()
-                grown = events.Run.of(entry, datetime.now().astimezone())
-            self._run = grown
-            if entry.folds_into is None:
-                self._end_run()
-
-    def _end_run(self) -> None:
-        if self._run is not None:
-            self._waiting.append(_Line(events.line(self._run), None))
-            self._run = None
+        return [Line(line)] if line is not None and (lines.is_error(update) or not self._quiet) else []
 
     def _flush(self) -> None:
-        ready, self._waiting = self._waiting, []
-        self._flushed_at = time.monotonic()
+        ready = self._scroll.take()
 
         def write() -> int:
             return sum(self._print(line) for line in ready)
 
+        begun = time.monotonic()
         self._prompt.print_above(write)
+        self._flushed_at = time.monotonic()
+        self._due_at = self._flushed_at + max(BATCH, min(CATCHING_UP, self._flushed_at - begun))
 
-    def _print(self, line: _Line) -> int:
+    def _print(self, line: Line) -> int:
         """Gives the number of rows."""
         if line.indent is None:
             self._out.print(line.text, no_wrap=True, overflow="ellipsis")
@@ -288,7 +269,7 @@ class Screen:
         return rows.plain.count("\n") + 1
 
     def _close(self, closed: Closed) -> None:
-        self._end_run()
+        self._scroll.end_run()
         self._flush()
         self._prompt.stop()
         error = lines.status(closed)
@@ -297,8 +278,8 @@ class Screen:
             self._err.print(line)
 
 
-def _words(text: str) -> _Line:
-    return _Line(lines.words(Words("you", "", text)), lines.INDENT)
+def _words(text: str) -> Line:
+    return Line(lines.words(Words("you", "", text)), lines.INDENT)
 
 
 def stats_lines(stats: Stats | None) -> list[str]:
@@ -313,35 +294,3 @@ def stats_lines(stats: Stats | None) -> list[str]:
         for name, value in stats.playout.items()
     ]
     return [wire, "playout: " + ", ".join(figures)]
-
-
-PRINTED = frozenset({"rtcli.turn", "rtcli.error", "rtcli.warning"})
-"""rtcli's own events that are lines of the conversation anyway."""
-
-
-def _is_key(entry: events.Entry) -> bool:
-    """What somebody follows a conversation by: no deltas, no parts, no figures."""
-    return entry.is_error or entry.type in KEY_EVENTS
-
-
-KEY_EVENTS = frozenset(
-    {
-        "session.created",
-        "session.updated",
-        "session.update",
-        "input_audio_buffer.speech_started",
-        "input_audio_buffer.speech_stopped",
-        "input_audio_buffer.committed",
-        "conversation.item.create",
-        "conversation.item.truncated",
-        "response.create",
-        "response.cancel",
-        "response.created",
-        "response.done",
-        "output_audio_buffer.clear",
-        "output_audio_buffer.started",
-        "output_audio_buffer.stopped",
-        "output_audio_buffer.cleared",
-        "response.function_call_arguments.done",
-    }
-)
