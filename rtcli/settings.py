@@ -6,8 +6,6 @@ its name in config.toml and its option. Reading, checking, showing and the names
 Over 400 lines by the table and the layers, which belong together: a setting is added in one place.
 """
 
-
-
 from __future__ import annotations
 
 import os

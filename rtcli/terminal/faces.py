@@ -99,7 +99,7 @@ class JsonFace:
         keep: Keep | None = None,
         notices: bool = False,
     ) -> None:
-        """`keep`: which lines are shown; the last one always is. `notices`: on standard error, for who may wait long."""
+        """`keep`: which lines are shown; the last one always is. `notices`: also on standard error, for a long wait."""
         self._out = out
         self._err = console(err)
         self._sid = sid

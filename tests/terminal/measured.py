@@ -204,10 +204,13 @@ class Report:
         self._path = path
         self._read = 0
 
+    def skip(self) -> None:
+        """What was noted so far does not count."""
+        self._looks()
+
     def part(self) -> Part:
         """Since the last one."""
-        looks = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()][self._read :]
-        self._read += len(looks)
+        looks = self._looks()
         first, last = looks[0], looks[-1]
         seconds = last["at"] - first["at"]
         threads = last["threads"]
@@ -220,6 +223,12 @@ class Report:
             (last["cpu"] - first["cpu"]) / seconds,
             faces / seconds,
         )
+
+    def _looks(self) -> list[dict[str, Any]]:
+        """Those since the last time."""
+        lines = self._path.read_text(encoding="utf-8").splitlines()[self._read :]
+        self._read += len(lines)
+        return [json.loads(line) for line in lines]
 
 
 @contextmanager
