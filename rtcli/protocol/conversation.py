@@ -642,14 +642,20 @@ class Conversation:
             return
         for item in response.output:
             _note_call(answer, item)
-            if any(part.type in {"output_audio", "audio"} and part.transcript for part in item.content):
-                answer.speaks()
+            self._item_made(answer, item)
         if response.status in {"failed", "incomplete", "cancelled"}:
             answer.cut = True
             self._ended_badly(answer, response)
         elif not answer.aside:
             self._want(answer)
         self._made(answer)
+
+    def _item_made(self, answer: Answer, item: ev.Item) -> None:
+        for index, part in enumerate(item.content if item.type == "message" else ()):
+            if part.type in {"output_audio", "audio"} and part.transcript:
+                answer.speaks()
+            if words := part.transcript or part.text:
+                self._transcript.said_after_all(item.id, answer.response_id, index, words, self._now)
 
     def _want(self, answer: Answer) -> None:
         """The functions it called. Out of the conversation nobody could take their output."""

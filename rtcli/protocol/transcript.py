@@ -34,6 +34,8 @@ class _Entry:
     response_id: str = ""
     parts: dict[int, str] = field(default_factory=dict)
     """Text by content index."""
+    final: set[int] = field(default_factory=set)
+    """Parts of the model that nothing is added to any more."""
     touched_at: float = 0.0
     """When the last news of it came."""
     over_at: float | None = None
@@ -115,12 +117,20 @@ class Transcript:
     def say_part(self, item_id: str, response_id: str, index: int, delta: str, now: float) -> Growing | None:
         self.say(item_id, response_id, now)
         entry = self._entries.get(item_id)
-        return _grown(entry, index, delta) if entry else None
+        return _grown(entry, index, delta) if entry and index not in entry.final else None
 
     def said(self, item_id: str, response_id: str, index: int, text: str, now: float) -> None:
         self.say(item_id, response_id, now)
         if entry := self._entries.get(item_id):
             entry.parts[index] = text
+            entry.final.add(index)
+
+    def said_after_all(self, item_id: str, response_id: str, index: int, text: str, now: float) -> None:
+        """The words of a finished response: they count where no other news of the part came."""
+        self.say(item_id, response_id, now)
+        entry = self._entries.get(item_id)
+        if entry and not entry.parts.get(index):
+            self.said(item_id, response_id, index, text, now)
 
     def said_all(self, response_id: str, now: float, *, cut: bool) -> None:
         """The response is over, its voice included."""

@@ -8,7 +8,7 @@ import pytest
 
 from rtcli.errors import CallLost, DeviceError, RtcliError, ServiceError, WaitTimeout
 from rtcli.protocol import acknowledgement
-from rtcli.protocol.answers import STALLED, UNBEGUN, UNENDED
+from rtcli.protocol.answers import STALLED, UNBEGUN, UNENDED, UNHEARD
 from rtcli.protocol.conversation import (
     ANSWER_LIMIT,
     SESSION_LIMIT,
@@ -713,3 +713,15 @@ def test_an_orderly_end_of_a_call_whose_input_had_failed_keeps_the_failure() -> 
     scene.made(status="failed", status_details={"error": {"type": "t", "code": "c", "message": "no money"}})
     scene.loses_connection()
     assert str(error_of(scene)) == "the response is failed: no money"
+
+
+@pytest.mark.parametrize(
+    "part", [{"type": "output_text", "text": "Noon."}, {"type": "output_audio", "transcript": "Noon."}]
+)
+def test_the_words_that_only_the_end_of_a_response_tells_are_shown(part: dict[str, str]) -> None:
+    scene = Scene.ready()
+    scene.does(Say("What time is it?"))
+    scene.receives("response.done", response={"id": "resp_1", "status": "completed",
+                                              "output": [an_item("item_m", content=[part])]})  # fmt: skip
+    scene.passes(UNHEARD + 0.1)
+    assert ("model", "Noon.") in scene.words

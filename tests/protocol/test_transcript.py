@@ -157,6 +157,15 @@ def test_the_whole_text_replaces_what_had_grown() -> None:
     assert texts(transcript.release(0.0)) == ["One, two."]
 
 
+def test_a_part_that_is_whole_does_not_grow_again() -> None:
+    transcript = Transcript()
+    transcript.say_part("m", "r", 0, "Hello", 0.0)
+    transcript.said("m", "r", 0, "Hello there.", 0.0)
+    assert transcript.say_part("m", "r", 0, " late", 0.0) is None
+    transcript.said_all("r", 0.0, cut=False)
+    assert texts(transcript.release(0.0)) == ["Hello there."]
+
+
 def test_what_was_shown_does_not_grow_again() -> None:
     transcript = Transcript()
     transcript.said("m1", "r1", 0, "answer", 0.0)
