@@ -372,11 +372,12 @@ def _hold(request: _Request) -> int:
     from rtcli.protocol.errand import Errand
     from rtcli.protocol.expectations import Expectations, Heard
     from rtcli.terminal.exits import INTERRUPTED
+    from rtcli.terminal.text import safe
 
     until = None if request.until in BY_ITSELF else "" if request.until == "none" else request.until
     sound = wiring.file_sound(request.audio, request.voice_out)
     heard: Callable[[], Heard] = Heard
-    if request.expected.audio:
+    if request.expected.audio or request.voice_out:
         sound, heard = wiring.metered(sound)
     expectations = Expectations(request.expected, search=search, heard=heard) if request.expected else None
     errand = Errand(
@@ -391,6 +392,8 @@ def _hold(request: _Request) -> int:
         helper=_answering(request),
         first_interrupt=INTERRUPTED,
     )
+    if request.voice_out and status == 0 and heard().loudest is None:
+        typer.echo(f"warning: no sound came: {safe(request.voice_out)} is silent", err=True)
     if request.expecting.junit:
         write_junit(request.expecting.junit, errand, watch.seconds)
     return status

@@ -222,10 +222,13 @@ def _identity(endpoint: Endpoint, key: Secret | None) -> dict[str, HeaderValue]:
     return {name: value for name, value in found.items() if value}
 
 
+def _is_sendable(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
 def _sendable(key: Secret) -> str:
-    text = key.reveal()
-    if text and text.isascii() and text.isprintable() and " " not in text:
-        return text
+    if _is_sendable(key.reveal()):
+        return key.reveal()
     raise AuthError("the key is empty or holds a character no key has (a space, a line break, a quotation mark?)")
 
 
@@ -278,10 +281,12 @@ def parse_client_secret(answer: HttpAnswer) -> ClientSecret:
         if "error" in document:
             raise parse_error(answer)
         raise ServiceError("the answer holds no key", status=answer.status)
+    if not _is_sendable(value):
+        raise ServiceError("the answer's key holds a character no key has", status=answer.status)
     expires = holder.get("expires_at")
     session = document.get("session")
     return ClientSecret(
-        value=Secret(_sendable(Secret(value))),
+        value=Secret(value),
         expires_at=expires if isinstance(expires, (int, float)) and not isinstance(expires, bool) else None,
         session=session if isinstance(session, dict) else None,
         document=document,

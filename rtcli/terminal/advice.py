@@ -57,6 +57,8 @@ def one_line(error: BaseException) -> str:
 
 
 def advice(error: BaseException) -> str:
+    if isinstance(error, ConnectError) and error.step == "ice" and not error.udp_suspect:
+        return "try again, or through a TURN server by --ice-server"
     if isinstance(error, ConnectError):
         return _STEPS[error.step]
     if isinstance(error, ServiceError) and not isinstance(error, EventTooLarge):

@@ -33,6 +33,8 @@ from rtcli.records import dataclass
 MAX_BODY = 1 << 20
 """Bytes of an answer. An SDP answer has about 2 kB, a session with a long prompt and tools perhaps 100 kB."""
 MAX_REDIRECTS = 3
+_BROKEN_OFF = ("Server disconnected", "peer closed connection")
+"""How httpcore and h11 begin to tell of a connection that ended too early; other words are about what was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,8 @@ def _failure(error: Exception, request: HttpRequest, limits: Limits, first_hop: 
         fact = _fact(cause, place, first_hop)
         if fact is not None:
             return ConnectError(request.step, fact)
+    if isinstance(error, httpx.RemoteProtocolError) and not str(error).startswith(_BROKEN_OFF):
+        return ConnectError(request.step, f"what {place} answers is no valid HTTP")
     if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)) and not isinstance(error, httpx.ConnectError):
         return retry.ConnectionBroken(request.step, f"{place} closed the connection without an answer")
     # No text of the error: those of the local side quote headers and URLs.

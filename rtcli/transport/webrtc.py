@@ -148,7 +148,7 @@ class WebRtcPeer:
                 await self._apply(answer)
                 await self._settled.wait()
         except TimeoutError:
-            self._failure = self._failure or self._unconnected(f"in {limit:g} s")
+            self._failure = self._failure or self._unconnected(f"in {round(limit, 1):g} s")
         except ConnectError as error:
             self._failure = error
         if self._failure:

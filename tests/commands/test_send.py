@@ -118,6 +118,12 @@ def test_a_spoken_answer_is_whole_in_the_file(tmp_path: Path, base_url: str) -> 
     assert (loud[-1] - loud[0]) / 48_000 > 0.6, "four syllables of 150 ms"
 
 
+def test_an_answer_without_sound_is_told_where_it_was_to_be_kept(tmp_path: Path, base_url: str) -> None:
+    asked = ("--no-response", "--voice-out", str(tmp_path / "answer.wav"), "remember the milk")
+    done = rtcli("send", "--base-url", base_url, *asked, home=tmp_path)
+    assert (done.status, done.err.count("no sound came")) == (0, 1), done.err
+
+
 def test_without_an_answer_asked_for_nothing_is_waited_for_but_the_acknowledgement(
     tmp_path: Path, base_url: str
 ) -> None:

@@ -227,6 +227,12 @@ def test_an_answer_without_a_key_says_so_and_shows_nothing(document: dict[str, A
     assert str(caught.value) == "the answer holds no key"
 
 
+@pytest.mark.parametrize("value", ["ek_a\r\nX-Evil: 1", "ek_ü", "ek a"])
+def test_a_minted_key_that_no_header_can_hold_is_the_services_fault(value: str) -> None:
+    with pytest.raises(ServiceError, match="holds a character no key has"):
+        rest.parse_client_secret(answer(200, {"value": value}))
+
+
 @pytest.mark.parametrize("status", [200, 201, 202])
 @pytest.mark.parametrize(
     ("location", "call_id"),

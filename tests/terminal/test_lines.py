@@ -43,6 +43,7 @@ def test_a_good_end_says_nothing_and_a_bad_one_says_one_line() -> None:
         (UsageError("no such option"), 2, "no such option"),
         (AuthError("the key was refused"), 3, "rtcli auth login"),
         (ConnectError("ice", "no UDP packet was answered", udp_suspect=True), 4, "UDP may be blocked"),
+        (ConnectError("ice", "packets came back"), 4, "TURN server"),
         (ServiceError("quota", status=429, code="insufficient_quota"), 5, "does not help"),
         (ServiceError("slow", status=503), 5, "try again later"),
         (DeviceError("busy"), 6, "rtcli devices"),

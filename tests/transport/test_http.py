@@ -297,9 +297,9 @@ def test_an_answer_that_trickles_for_ever_is_cut_off() -> None:
 
 
 def test_what_is_no_http_is_told() -> None:
-    told, server, _ = run(asked(call, garbage))
+    told, server, waits = run(asked(call, garbage))
     assert isinstance(told, ConnectError)
-    assert str(told) == f"127.0.0.1:{server.port} closed the connection without an answer"
+    assert (str(told), waits.seconds) == (f"what 127.0.0.1:{server.port} answers is no valid HTTP", [])
 
 
 def test_a_body_without_end_is_refused_at_its_limit() -> None:
