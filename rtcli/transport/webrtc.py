@@ -220,6 +220,7 @@ class WebRtcPeer:
 
     def _adopt(self, channel: aiortc.RTCDataChannel) -> None:
         self._channel = channel
+        inside(channel, "_setReadyState")
         channel.on("open", self._on_open)
         channel.on("message", self._on_message)
         channel.on("close", self._on_channel_close)
@@ -232,6 +233,9 @@ class WebRtcPeer:
             self._settled.set()
 
     def _on_message(self, data: str | bytes) -> None:
+        # The other side uses the channel, so it has it. Its acknowledgement (RFC 8832) comes behind (werift), or never.
+        if not self._over and self._channel and self._channel.readyState == "connecting":
+            self._channel._setReadyState("open")  # noqa: SLF001 - looked for in _adopt
         if not self._over:
             self._signal(Message(data))
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from typing import Any
 
 import pytest
-from aiortc.rtcsctptransport import SCTP_DATA_LAST_FRAG, WEBRTC_STRING, DataChunk
+from aiortc.rtcsctptransport import SCTP_DATA_LAST_FRAG, WEBRTC_DCEP, WEBRTC_STRING, DataChunk
 from aiortc.rtp import RtcpByePacket
 
 from rtcli.transport.base import Message, Opened, RtpPacket, Signal
 from rtcli.transport.webrtc_rtp import SILENCE, STREAMS
-from tests.loopback.pair import Inbox, Pair, Side, Sink, connected, until
+from tests.loopback.pair import LIMIT, Inbox, Pair, Side, Sink, connected, until
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -94,6 +95,34 @@ def test_text_that_is_no_utf8_is_dropped_and_the_call_goes_on(caplog: pytest.Log
 
     asyncio.run(run())
     assert len(errors(caplog)) == 1
+
+
+def test_a_message_in_front_of_the_channels_acknowledgement_opens_it() -> None:
+    async def run() -> None:
+        ours, theirs = Side(), Side()
+        us, them = ours.peer(), theirs.peer()
+        answer = await them.answer(await us.offer())
+        sctp: Any = them._pc.sctp
+        flush, queue = sctp._data_channel_flush, sctp._data_channel_queue
+
+        async def unacknowledged() -> None:
+            kept = [entry for entry in queue if entry[1] != WEBRTC_DCEP]
+            queue.clear()
+            queue.extend(kept)
+            await flush()
+
+        sctp._data_channel_flush = unacknowledged
+        accepting = asyncio.create_task(us.accept(answer, limit=LIMIT))
+        await theirs.inbox.wait_for(Opened())
+        them.send("first")
+        await accepting
+        us.send("back")
+        await theirs.inbox.wait_for(Message("back"))
+        assert ours.inbox.signals == [Opened(), Message("first")]
+        await us.close()
+        await them.close()
+
+    asyncio.run(run())
 
 
 def test_a_message_that_never_ends_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
