@@ -30,6 +30,7 @@ from rtcli.audio.playout import SETTLE
 from rtcli.ends import Devices, Ends, Sound
 from rtcli.errors import CallLost, ConnectError, EventTooLarge, RtcliError
 from rtcli.errors import Step as ConnectStep
+from rtcli.mailbox import Mailbox
 from rtcli.measures import Downlink, Measures, Uplink
 from rtcli.protocol import retry, server_events
 from rtcli.protocol.codec import JsonObject, text_of
@@ -147,9 +148,8 @@ class Call:
         self._name = name
         self._limit = connect_timeout
         self._conversation = Conversation(plan)
-        self._inbox: asyncio.Queue[Inbound] = asyncio.Queue()
-        self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
+        self._inbox: Mailbox[Inbound] = Mailbox()
+        self._updates: Mailbox[Update | None] = Mailbox()
         self._peer: Peer | None = None
         self._call_id: str | None = None
         self._step: ConnectStep = "call"
@@ -170,15 +170,14 @@ class Call:
 
     def post(self, intent: Intent) -> None:
         """Hand over an intent, from any thread."""
-        with suppress(RuntimeError):  # the loop is closed: the call is over
-            self._loop.call_soon_threadsafe(self._inbox.put_nowait, intent)
+        self._inbox.post(intent)
 
     async def run(self) -> AsyncIterator[Update]:
         """Hold the call: its updates as they come, `Closed` as the last one."""
         holding = asyncio.create_task(self._hold())
-        holding.add_done_callback(lambda _: self._updates.put_nowait(None))
+        holding.add_done_callback(lambda _: self._updates.put(None))
         try:
-            while update := await self._updates.get():
+            while update := await self._updates.take():
                 yield update
                 if isinstance(update, Closed):
                     return
@@ -262,7 +261,7 @@ class Call:
         await self._parts.prepare()
         if self._peer is not None:
             await self._peer.close()
-        self._peer = self._parts.peer(self._parts.uplink, self._parts.playout, self._inbox.put_nowait)
+        self._peer = self._parts.peer(self._parts.uplink, self._parts.playout, self._inbox.put)
         return await self._peer.offer()
 
     async def _give_up(self, error: Exception) -> None:
@@ -273,7 +272,7 @@ class Call:
                     await self._parts.signalling.withdraw(self._call_id)
             except Exception as failed:  # noqa: BLE001 - the error to tell is the one that came first
                 _log.info("the call could not be taken back: %s", failed)
-        self._inbox.put_nowait(error)
+        self._inbox.put(error)
 
     def _begin_step(self, step: ConnectStep) -> None:
         self._step = step
@@ -284,12 +283,12 @@ class Call:
     async def _read_inbox(self) -> None:
         handled = 0
         while self._finish is None:
-            inbound = await self._inbox.get()
+            inbound = await self._inbox.take()
             await self._take(inbound)
             handled += 1
             if handled % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            if self._inbox.qsize() > INBOX:
+            if len(self._inbox) > INBOX:
                 raise CallLost("the other side sends events faster than they can be read")
 
     async def _take(self, inbound: Inbound) -> None:
@@ -305,7 +304,7 @@ class Call:
                 await self._follow(self._conversation.went_down(inbound.reason, now, orderly=inbound.orderly))
             case Tick():
                 if self._ends.ended:
-                    self._inbox.put_nowait(MicrophoneEnded())
+                    self._inbox.put(MicrophoneEnded())
                 self._look_for_phrases()
                 await self._measures.look(self._peer, listening=self._ends.listening)
                 await self._follow(self._conversation.tick(now, self._parts.playout.last_sound))
@@ -317,7 +316,7 @@ class Call:
     def _look_for_phrases(self) -> None:
         if self._parts.uplink.phrases_ended > self._phrases:
             self._phrases = self._parts.uplink.phrases_ended
-            self._inbox.put_nowait(PhraseEnded())
+            self._inbox.put(PhraseEnded())
 
     async def _receive(self, data: str | bytes, now: float) -> None:
         event = server_events.decode(data)
@@ -381,7 +380,7 @@ class Call:
             self.room.clear()
 
     def _tell(self, update: Update) -> None:
-        self._updates.put_nowait(update)
+        self._updates.put(update)
 
     # ---- sound ----
 
@@ -395,7 +394,7 @@ class Call:
         try:
             await opening
         except Exception as error:  # noqa: BLE001 - raised again by the inbox, where the call can end
-            self._inbox.put_nowait(error)
+            self._inbox.put(error)
 
     def _pull(self, samples: int) -> bytes:
         return self._parts.playout.pull(samples, time.monotonic())
@@ -403,7 +402,7 @@ class Call:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._inbox.put_nowait(Tick())
+            self._inbox.put(Tick())
 
     def _quiet_for(self, now: float) -> float:
         sounded = self._parts.playout.last_sound

@@ -12,9 +12,9 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from rtcli.errors import CallLost, EventTooLarge, RtcliError
+from rtcli.mailbox import Mailbox
 from rtcli.protocol import server_events
 from rtcli.protocol.codec import JsonObject, NotJson, parse, text_of
 from rtcli.protocol.conversation import Step
@@ -52,9 +52,8 @@ class JoinedCall:
         self._guest = Guest(
             f"rt_{secrets.token_hex(4)}_", keeps_line=channel.keeps_line, answers_functions=answers_functions
         )
-        self._inbox: asyncio.Queue[_Inbound] = asyncio.Queue()
+        self._inbox: Mailbox[_Inbound] = Mailbox()
         self._updates: list[Update] = []
-        self._loop = asyncio.get_running_loop()
         self._finish: Finish | None = None
         self._is_down = False
         self._name = ""
@@ -65,14 +64,13 @@ class JoinedCall:
 
     def post(self, intent: Intent) -> None:
         """Hand over an intent, from any thread."""
-        with suppress(RuntimeError):  # the loop is closed: the call is over
-            self._loop.call_soon_threadsafe(self._inbox.put_nowait, intent)
+        self._inbox.post(intent)
 
     async def run(self) -> AsyncIterator[Update]:
         """Join, follow, leave: updates as they come, `Closed` as the last one."""
         error: Exception | None = None
         try:
-            joined = await self._channel.join(self._inbox.put_nowait, limit=self._limit)
+            joined = await self._channel.join(self._inbox.put, limit=self._limit)
             self._begin(joined)
             while self._finish is None:
                 for update in self._taken():
@@ -102,14 +100,14 @@ class JoinedCall:
     async def _next(self) -> None:
         try:
             async with asyncio.timeout(TICK):
-                inbound: _Inbound | None = await self._inbox.get()
+                inbound: _Inbound | None = await self._inbox.take()
         except TimeoutError:
             inbound = None
         for _ in range(YIELD_EVERY):
             await self._take(inbound)
-            if self._finish or self._inbox.empty():
+            if self._finish or not self._inbox:
                 return
-            inbound = self._inbox.get_nowait()
+            inbound = await self._inbox.take()
         await asyncio.sleep(0)
 
     async def _take(self, inbound: _Inbound | None) -> None:

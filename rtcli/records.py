@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 
@@ -29,7 +30,8 @@ def light(*, frozen: bool = False, slots: bool, kw_only: bool = False, eq: bool 
         if repr:
             methods["__repr__"] = _repr
         if eq:
-            methods |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
+            compared = _compared(made)
+            methods |= {"__eq__": _eq(compared), "__hash__": _hash(compared) if frozen else None}
         if frozen:
             methods |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
         own = vars(cls)
@@ -83,16 +85,20 @@ def _compiled_init(cls: type[Any], *, frozen: bool) -> Callable[..., None]:
     return init
 
 
-def _compared(record: Any) -> tuple[Any, ...]:
-    return tuple(getattr(record, each.name) for each in dataclasses.fields(record) if each.compare)
+def _compared(cls: type[Any]) -> Callable[[Any], object]:
+    names = [each.name for each in dataclasses.fields(cls) if each.compare]
+    return attrgetter(*names) if names else type
 
 
-def _eq(self: Any, other: object) -> bool:
-    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
+def _eq(compared: Callable[[Any], object]) -> Callable[[Any, object], bool]:
+    def __eq__(self: Any, other: object) -> bool:  # noqa: N807 - it is one
+        return compared(self) == compared(other) if other.__class__ is self.__class__ else NotImplemented
+
+    return __eq__
 
 
-def _hash(self: Any) -> int:
-    return hash(_compared(self))
+def _hash(compared: Callable[[Any], object]) -> Callable[[Any], int]:
+    return lambda self: hash(compared(self))
 
 
 def _repr(self: Any) -> str:

@@ -26,6 +26,8 @@ from rtcli.transport.attach import Attachment, Line
 
 LOOK = 0.2
 """Seconds between two looks for calls that have begun."""
+MOST_WAITING = 1000
+"""Updates that wait to be told above which nothing more is read."""
 LONGEST_LINE = attach.LARGEST_LINE
 _CLOSED = '"rtcli.closed"'
 
@@ -40,7 +42,9 @@ class Following:
         self._once = once
         self._until = until
         self._keep = keep
-        self._queue: asyncio.Queue[Update] = asyncio.Queue(maxsize=1000)
+        self._waiting: deque[Update] = deque()
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Closed] = self._loop.create_future()
         self._followed: dict[str, asyncio.Task[None]] = {}
@@ -63,37 +67,41 @@ class Following:
     def _end(self, closed: Closed) -> None:
         if not self._ended.done():
             self._ended.set_result(closed)
+            self._filled.set()
 
     async def run(self) -> AsyncIterator[Update]:
         looking = asyncio.create_task(self._look())
         try:
-            while update := await self._next():
-                yield update
-                if self._is_last(update):
-                    self._end(Closed(time.monotonic(), f"{self._until} came"))
-                    break
+            while await self._has_more():
+                while self._waiting:
+                    update = self._waiting.popleft()
+                    yield update
+                    if self._until and self._is_last(update):
+                        yield Closed(time.monotonic(), f"{self._until} came")
+                        return
+                self._emptied.set()
             yield self._ended.result()
         finally:
             for task in (looking, *self._followed.values()):
                 task.cancel()
             await asyncio.gather(looking, *self._followed.values(), return_exceptions=True)
 
-    async def _next(self) -> Update | None:
-        """None: it has ended, and everything before that was told."""
-        while self._queue.empty():
-            if self._ended.done():
-                return None
-            getting = asyncio.ensure_future(self._queue.get())
-            await asyncio.wait((getting, self._ended), return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                return getting.result()
-            getting.cancel()
-        return self._queue.get_nowait()
+    async def _has_more(self) -> bool:
+        """False: it has ended, and everything before that was told."""
+        while not (self._waiting or self._ended.done()):
+            self._filled.clear()
+            await self._filled.wait()
+        return bool(self._waiting)
+
+    async def _give(self, *updates: Update) -> None:
+        self._waiting.extend(updates)
+        self._filled.set()
+        if len(self._waiting) > MOST_WAITING:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def _is_last(self, update: Update) -> bool:
-        if not self._until or not isinstance(update, Relayed):
-            return False
-        return _type_matches(update, self._until)
+        return isinstance(update, Relayed) and _type_matches(update, self._until or "")
 
     # ---- which calls ----
 
@@ -113,7 +121,7 @@ class Following:
                 return
             if not self._followed and not waits:
                 which = f"no live call is called {self._to}" if self._to else "no live call"
-                await self._queue.put(Notice(f"{which}; waiting for one (`rtcli talk` begins one)"))
+                await self._give(Notice(f"{which}; waiting for one (`rtcli talk` begins one)"))
             waits = not self._followed
             first = False
             await asyncio.sleep(LOOK)
@@ -134,11 +142,11 @@ class Following:
             return
         except (OSError, RtcliError) as error:
             self._refused.add(name)
-            await self._queue.put(Warned(f"call {name} can not be followed: {error}"))
+            await self._give(Warned(f"call {name} can not be followed: {error}"))
             return
         self._met += 1
         if self._met > 1 or not first:
-            await self._queue.put(Notice(f"following call {name}"))
+            await self._give(Notice(f"following call {name}"))
         task = asyncio.create_task(self._follow(attachment, past))
         self._followed[name] = task
 
@@ -155,25 +163,23 @@ class Following:
     async def _relay(self, attachment: Attachment, past: Past) -> None:
         been: deque[Relayed] | None = deque(maxlen=attach.REMEMBERED * 2)
         closed = False
-        async for raw in attachment.lines():
-            try:
-                line = attach.line_of(raw)
-            except NotJson:
-                continue
-            if been is not None and '"rtcli.attached"' in line.raw[:40]:
-                for each in past.chosen(list(been), datetime.now(UTC), self._keep):
-                    await self._queue.put(each)
-                been = None
-                continue
-            closed = closed or (line.direction == "local" and _CLOSED in line.raw[:40])
-            relayed = _relayed(attachment.name, line, several=self._several)
-            if been is None:
-                await self._queue.put(relayed)
-            else:
-                been.append(relayed)
+        async for batch in attachment.batches():
+            told: list[Relayed] = []
+            for raw in batch:
+                try:
+                    line = attach.line_of(raw)
+                except NotJson:
+                    continue
+                if been is not None and '"rtcli.attached"' in line.raw[:40]:
+                    told += past.chosen(list(been), datetime.now(UTC), self._keep)
+                    been = None
+                    continue
+                closed = closed or (line.direction == "local" and _CLOSED in line.raw[:40])
+                (told if been is None else been).append(_relayed(attachment.name, line, several=self._several))
+            await self._give(*told)
         if not closed:
             gone = text_of({"type": "rtcli.call_closed", "exit": None, "reason": "its process is gone"})
-            await self._queue.put(Relayed(attachment.name, "local", gone, several=self._several))
+            await self._give(Relayed(attachment.name, "local", gone, several=self._several))
 
     @property
     def _several(self) -> bool:

@@ -214,13 +214,13 @@ class _Holding:
     def _show(self) -> None:
         """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""
         face: Face = self._face
+        rest: float | None = None
         while True:
-            got = None
+            batch = self._lane.take(rest)
             try:
-                got = self._lane.get(face.rest())
-                if got is None:
-                    continue
-                face.show(*got)
+                for update, at in batch:
+                    face.show(update, at)
+                rest = face.rest()
             except BrokenPipeError:
                 face = NoFace()
                 self._post_soon(HangUp("nobody reads the output"))
@@ -228,7 +228,7 @@ class _Holding:
                 _log.exception("the face broke")
                 face = NoFace()
                 self._post_soon(HangUp("a bug in rtcli: the face broke", exit=BUG))
-            if got and isinstance(got[0], Closed):
+            if batch and isinstance(batch[-1][0], Closed):
                 return
 
     # ---- signals ----

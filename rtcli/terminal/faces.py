@@ -30,7 +30,7 @@ class Face(Protocol):
         """`at`: when the call said so (seconds, monotonic)."""
 
     def rest(self) -> float | None:
-        """Called between updates; seconds until it must be called again, None when it need not."""
+        """Called when nothing more is there to show; seconds until it must be called again, None when it need not."""
 
 
 def console(stream: TextIO, *, color: bool = True) -> Console:
@@ -110,6 +110,7 @@ class JsonFace:
         self._seq = 0
         self._began = time.monotonic()
         self._refused: Exception | None = None
+        self._unwritten: list[str] = []
 
     def show(self, update: Update, at: float) -> None:
         if isinstance(update, (Connected, Relayed)):
@@ -123,7 +124,10 @@ class JsonFace:
             self._show_documents(update, at, told=told)
         worth = lines.is_error(update) or (self._notices and isinstance(update, Notice))
         if not told and worth and (line := lines.status(update)) is not None:
+            self._flush()
             self._err.print(line, soft_wrap=True)
+        if isinstance(update, Closed):
+            self._flush()
 
     def _show_documents(self, update: Update, at: float, *, told: bool) -> None:
         """`told`: what ended the call stands there already."""
@@ -135,6 +139,7 @@ class JsonFace:
                 self._write(self._stamped(document, at, wall))
 
     def rest(self) -> float | None:
+        self._flush()
         return None
 
     def _show_raw(self, update: Update) -> None:
@@ -148,14 +153,21 @@ class JsonFace:
         return ndjson.stamped(
             document,
             seq=self._seq,
-            wall=wall.astimezone(UTC) if wall else datetime.now(UTC),
+            wall=wall or datetime.now(UTC),
             ms=(at - self._began) * 1000,
             sid=self._sid,
         )
 
     def _write(self, line: str) -> None:
-        self._out.write(line + "\n")
-        self._out.flush()
+        self._unwritten.append(line)
+
+    def _flush(self) -> None:
+        """All lines of one batch in one write."""
+        if self._unwritten:
+            text = "\n".join(self._unwritten) + "\n"
+            self._unwritten.clear()
+            self._out.write(text)
+            self._out.flush()
 
 
 class NoFace:

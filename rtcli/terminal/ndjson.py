@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from rtcli.protocol.codec import JsonObject, text_of
@@ -79,17 +80,14 @@ def documents(update: Update) -> list[Document]:
 
 def stamped(document: Document, *, seq: int, wall: datetime, ms: float, sid: str) -> str:
     """The line itself. `_rt` comes last, so that it wins over a key of that name in the event."""
-    stamp = text_of(
-        {
-            "v": VERSION,
-            "seq": seq,
-            "t": wall.strftime("%Y-%m-%dT%H:%M:%S.") + f"{wall.microsecond // 1000:03d}Z",
-            "ms": round(ms, 1),
-            "dir": document.direction,
-            "sid": sid,
-        }
+    t = wall.astimezone(UTC).isoformat(timespec="milliseconds")[: -len("+00:00")]
+    return (
+        f'{document.text[:-1]},"_rt":{{"v":{VERSION},"seq":{seq},"t":"{t}Z","ms":{ms:.1f},'
+        f'"dir":"{document.direction}","sid":{_quoted(sid)}}}}}'
     )
-    return f'{document.text[:-1]},"_rt":{stamp}}}'
+
+
+_quoted = lru_cache(text_of)
 
 
 def one_object_line(raw: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TextIO
 
 from rich.text import Text
@@ -41,7 +41,7 @@ class TailFace:
 
     def show(self, update: Update, at: float) -> None:
         told = update.wall if isinstance(update, Relayed) else None
-        wall = told or datetime.fromtimestamp(time.time() - (time.monotonic() - at)).astimezone()
+        wall = (told or datetime.fromtimestamp(time.time() - (time.monotonic() - at), UTC)).astimezone()
         for entry in entries(update):
             self._take(entry, wall)
         status = lines.status(update)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -41,7 +42,11 @@ WAITING, WAITING_BYTES = 20_000, 16 << 20
 """Lines that may wait for one reader, and their bytes."""
 SOCKET_BYTES = 256 << 10
 """Bytes handed to the system for one reader before lines wait here."""
+BUSY, LINGER = 0.002, 0.002
+"""Seconds between two writes below which more lines are waited for: each one costs the call, and wakes a reader."""
 LARGEST_LINE = 16 << 20
+CHUNK = 256 << 10
+"""Bytes a guest reads at a time."""
 LARGEST_EVENT = 1 << 20
 """Bytes of a client event from a guest."""
 READERS = 64
@@ -50,6 +55,8 @@ GOODBYE = 0.5
 HELLO = 2.0
 """Seconds for a call to describe itself."""
 _STAMP = b',"_rt":'
+_OURS = re.compile(rb'\{"v":1,"seq":\d+,"t":"([\dTZ:.-]+)","ms":-?[\d.]+,"dir":"(in|out|local)","sid":"([\w.-]+)"\}\}')
+"""A stamp as this version writes it, which need not be parsed."""
 
 T = TypeVar("T")
 
@@ -141,6 +148,7 @@ class _Reader(asyncio.Protocol, Generic[T]):
         self._bytes = 0
         self._lost = 0
         self._full = self._due = self._ending = False
+        self._flushed_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -169,11 +177,13 @@ class _Reader(asyncio.Protocol, Generic[T]):
             self._lost += 1
         if not (self._full or self._due):
             self._due = True
-            self._loop.call_soon(self._flush)
+            busy = self._loop.time() - self._flushed_at < BUSY
+            self._loop.call_later(LINGER, self._flush) if busy else self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Once for all lines of one turn of the loop; behind a reader that is full they wait."""
+        """Once for all lines of one turn of the loop, or some when they come fast; behind a full reader they wait."""
         self._due = False
+        self._flushed_at = self._loop.time()
         while self._lines and not self._full and self._transport:
             if self._lost:
                 self._transport.write(_lagged(self._lost))
@@ -280,7 +290,8 @@ class Line:
     def wall(self) -> datetime | None:
         told = self.stamp.get("t")
         with suppress(TypeError, ValueError):
-            return datetime.fromisoformat(told).astimezone() if told else None
+            wall = datetime.fromisoformat(told) if told else None
+            return wall if wall is None or wall.tzinfo else wall.astimezone()
         return None
 
     @property
@@ -292,6 +303,10 @@ class Line:
 def line_of(line: bytes) -> Line:
     """A line of the JSON view taken apart; one without `_rt` is an event of the service. Raises NotJson."""
     raw, found, stamp = line.strip().rpartition(_STAMP)
+    if ours := _OURS.fullmatch(stamp):
+        t, direction, sid = ours.groups()
+        told = {"t": t.decode(), "dir": direction.decode(), "sid": sid.decode()}
+        return Line(raw.decode("utf-8", "replace") + "}", told)
     if found:
         with suppress(NotJson):
             told = parse(stamp[:-1])
@@ -315,9 +330,18 @@ class Attachment:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Until the call is over."""
-        with suppress(OSError, ValueError):
-            while line := await self._reader.readline():
+        async for batch in self.batches():
+            for line in batch:
                 yield line
+
+    async def batches(self) -> AsyncIterator[list[bytes]]:
+        """Lines, as many as are there at a time, until the call is over."""
+        rest = b""
+        with suppress(OSError):
+            while len(rest) <= LARGEST_LINE and (came := await self._reader.read(CHUNK)):
+                *whole, rest = (rest + came).split(b"\n")
+                if whole:
+                    yield whole
 
     def write(self, text: str) -> None:
         self._writer.write(text.encode() + b"\n")

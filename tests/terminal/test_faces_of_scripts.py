@@ -77,6 +77,7 @@ def types_of(*updates: Update, keep: Filter | None = None) -> list[str]:
     face = JsonFace(out, io.StringIO(), keep=(lambda document: keep(entry_of(document))) if keep else None)
     for update in updates:
         face.show(update, 1.0)
+    face.rest()
     return [json.loads(line)["type"] for line in out.getvalue().splitlines()]
 
 
