@@ -125,7 +125,7 @@ class Screen:
             raise
 
     def _show(self, update: Update, at: float) -> None:
-        self._waiting += self._wished()  # what was asked for stands above what came of it
+        self._scroll.add(self._wished())  # what was asked for stands above what came of it
         before, self._status = self._status, self._status.after(update, at)
         self._summary.take(update, at)
         if isinstance(update, Closed):
