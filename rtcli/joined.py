@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from rtcli.errors import CallLost, EventTooLarge, RtcliError
 from rtcli.mailbox import Mailbox
@@ -21,6 +21,7 @@ from rtcli.protocol.conversation import Step
 from rtcli.protocol.guest import Guest
 from rtcli.protocol.intents import EndCall, Finish, Intent
 from rtcli.protocol.updates import Closed, Connected, EventIn, EventOut, Ready, Relayed, Update
+from rtcli.protocol.usage import Price
 from rtcli.transport.base import Aside, Channel, Down, Joined, Message, Sent
 
 
@@ -43,14 +44,18 @@ class JoinedCall:
         *,
         connect_timeout: float = 10.0,
         answers_functions: bool = False,
+        prices: Mapping[str, Price] | None = None,
         ends_call: bool = False,
     ) -> None:
-        """`ends_call`: when all is done the call is ended for everybody."""
+        """`ends_call`: when all is done the call is ended for everybody. The others are a `Guest`'s."""
         self._channel = channel
         self._ends_call = ends_call
         self._limit = connect_timeout
         self._guest = Guest(
-            f"rt_{secrets.token_hex(4)}_", keeps_line=channel.keeps_line, answers_functions=answers_functions
+            f"rt_{secrets.token_hex(4)}_",
+            keeps_line=channel.keeps_line,
+            answers_functions=answers_functions,
+            prices=prices,
         )
         self._inbox: Mailbox[_Inbound] = Mailbox()
         self._updates: list[Update] = []
@@ -91,6 +96,7 @@ class JoinedCall:
 
     def _begin(self, joined: Joined) -> None:
         self._name = joined.name
+        self._guest.joined(joined.session)
         self._updates += [Connected(time.monotonic(), joined.name, joined.call_id), Ready(joined.session)]
 
     def _taken(self) -> list[Update]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rtcli.protocol.dialects import Dialect
     from rtcli.protocol.rest import ClientSecret, Endpoint
     from rtcli.protocol.secret import Secret
+    from rtcli.protocol.usage import Price
     from rtcli.transport.http import Http
     from rtcli.wiring import Sound
 
@@ -264,8 +265,18 @@ def make_call(way: WayIn, sound: Sound, plan: Plan, settings: Settings, *, name:
 
 
 @asynccontextmanager
-async def sideband_call(settings: Settings, call_id: str, *, ends_call: bool = False) -> AsyncIterator[JoinedCall]:
-    """A call that somebody else opened, joined by its id over the service's WebSocket. Raises UsageError, AuthError."""
+async def sideband_call(
+    settings: Settings,
+    call_id: str,
+    *,
+    answers_functions: bool = False,
+    prices: Mapping[str, Price] | None = None,
+    ends_call: bool = False,
+) -> AsyncIterator[JoinedCall]:
+    """A call that somebody else opened, joined by its id over the service's WebSocket. Raises UsageError, AuthError.
+
+    The options are a `JoinedCall`'s.
+    """
     from rtcli.joined import JoinedCall
     from rtcli.keys import refuse_plain_http
     from rtcli.protocol import rest
@@ -284,7 +295,13 @@ async def sideband_call(settings: Settings, call_id: str, *, ends_call: bool = F
                 raise rest.parse_error(answer)
 
         channel = wiring.sideband(rest.sideband_request(there, key, call_id), call_id, hang_up, settings)
-        yield JoinedCall(channel, connect_timeout=settings.connect_timeout, ends_call=ends_call)
+        yield JoinedCall(
+            channel,
+            connect_timeout=settings.connect_timeout,
+            answers_functions=answers_functions,
+            prices=prices,
+            ends_call=ends_call,
+        )
 
 
 def followed_call(there: Endpoint, key: Secret | None, call_id: str, settings: Settings) -> JoinedCall:

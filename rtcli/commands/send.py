@@ -6,22 +6,28 @@ Over 400 lines, many of which name the options and the pairs of them that contra
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from rtcli import ways, wiring
 from rtcli.commands.calls import live_names, the_one
+from rtcli.commands.contradictions import (
+    joins_by,
+    refuse_contradictions,
+    refuse_own,
+    refuse_pairs,
+    refuse_unwritable,
+)
 from rtcli.commands.early import told_in_json
 from rtcli.commands.expecting import Expecting
 from rtcli.commands.options import General, Session, Way, flag, grouped
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from rtcli.protocol.expectations import Expected
     from rtcli.protocol.intents import SendEvent
     from rtcli.protocol.updates import Update
+    from rtcli.protocol.usage import Price
     from rtcli.terminal.faces import Face
     from rtcli.tools import Tool
     from rtcli.wiring import Sound
@@ -84,6 +91,12 @@ class _Request:
     tools: tuple[Tool, ...]
     asks: bool
     """Before a tool is run."""
+
+
+class _AsGuest(TypedDict):
+    answers_functions: bool
+    prices: Mapping[str, Price] | None
+    ends_call: bool
 
 
 @grouped
@@ -180,11 +193,11 @@ def send(
         files = [name for name in file or () if name != "-"]
         stdin = "-" in (*(message or ()), *(file or ()))
         aloud_by = "--voice-out" if voice_out else "--expect-audio" if expecting.expect_audio else ""
-        _refuse_contradictions(
-            words=bool(words), audio=audio, aloud=aloud_by, text=session.text, image=image, role=role
+        refuse_contradictions(
+            words=bool(words), audio=audio, aloud=aloud_by, text=session.text, image=image, user=role is Role.USER
         )
-        _refuse_pairs((json, "--json", raw, "--raw"), (dry_run, "--dry-run", check, "--check"))
-        joins = _joins(way, live=live, to=to, call=call)
+        refuse_pairs((json, "--json", raw, "--raw"), (dry_run, "--dry-run", check, "--check"))
+        joins = joins_by(way, live=live, to=to, call=call)
         one_reader(way, session, **{"-": stdin})
         outgoing = _outgoing(words, image or [], event or [], files, role, respond=not no_response, interrupt=interrupt)
         if not (outgoing.intents or stdin or audio or hangup):
@@ -195,7 +208,7 @@ def send(
         tools = _tools(session)
         expecting.check_file()
         if voice_out:
-            _refuse_unwritable(Path(voice_out).expanduser())
+            refuse_unwritable(Path(voice_out).expanduser())
         aloud = voice_out is not None or expected.audio
         wish = wish_of(session, prefers_text=asks and not aloud)
         flags = {**session.flags(), **asdict(way)}
@@ -205,7 +218,7 @@ def send(
         into = the_one(to) if (live or to is not None) and not (check or dry_run) else None
         if call:
             only_the_service(way, settings, "--call")
-        _refuse_own(joins[0] if joins else "", session, expecting, audio=audio, voice_out=voice_out, hangup=hangup)
+        refuse_own(joins[0] if joins else "", session, expecting, audio=audio, voice_out=voice_out, hangup=hangup)
         request = _Request(
             settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, into, call,
             hangup, expecting, expected, tools, wiring.stdin_is_terminal() and not session.yes_tools,
@@ -228,56 +241,6 @@ def _tools(session: Session) -> tuple[Tool, ...]:
     return load(session.tools)
 
 
-def _refuse_contradictions(
-    *, words: bool, audio: str | None, aloud: str, text: bool | None, image: list[str] | None, role: Role
-) -> None:
-    if audio and (words or image):
-        raise UsageError("--audio speaks instead of a text")
-    if aloud and text:
-        raise UsageError(f"--text asks for no voice, and {aloud} for one")
-    if image and role is not Role.USER:
-        raise UsageError("only a user shows an image")
-
-
-def _joins(way: Way, *, live: bool, to: str | None, call: str | None) -> list[str]:
-    """The option that names a call that is up, if any. Raises UsageError."""
-    named = [name for name, given in (("--live", live), ("--to", to is not None), ("--call", bool(call))) if given]
-    if len(named) > 1:
-        raise UsageError(f"{' and '.join(named)} exclude one another")
-    if named and named != ["--call"] and way != Way():
-        raise UsageError(f"{named[0]} goes into a call that is up: options of the way in mean another")
-    return named
-
-
-def _refuse_own(
-    joins: str,
-    session: Session,
-    expecting: Expecting,
-    *,
-    audio: str | None,
-    voice_out: str | None,
-    hangup: bool,
-) -> None:
-    """What only a call of its own has, and what only another's. `joins`: the option that names another's, or ""."""
-    if not joins:
-        if hangup:
-            raise UsageError("--hangup ends a call that is up: name it by --live, --to NAME or --call rtc_…")
-        return
-    if audio or voice_out:
-        raise UsageError(f"sound goes through a call of its own, and {joins} joins another's")
-    if expecting.expect_audio or expecting.max_latency is not None or expecting.max_cost is not None:
-        raise UsageError(f"sound, latency and cost are measured in a call of its own, and {joins} joins another's")
-    if session != Session():
-        raise UsageError(f'{joins} joins a session that exists: change it by -e \'{{"type":"session.update",…}}\'')
-
-
-def _refuse_unwritable(file: Path) -> None:
-    """Before a call is paid for whose answer could not be kept."""
-    target = file if file.exists() else file.parent
-    if file.is_dir() or not target.exists() or not os.access(target, os.W_OK):
-        raise UsageError(f"--voice-out {file}: no file can be written there")
-
-
 def _refuse_unpriced(request: _Request) -> None:
     """A cost can only be judged by known prices."""
     from rtcli.protocol.budget import Limits, refuse_unpriced
@@ -287,12 +250,6 @@ def _refuse_unpriced(request: _Request) -> None:
     session = session_for(request.settings, request.wish)
     if request.expecting.max_cost is not None and not elsewhere and "model" in session:
         refuse_unpriced(Limits(cost=request.expecting.max_cost), session, price_table(request.settings.prices))
-
-
-def _refuse_pairs(*pairs: tuple[bool, str, bool, str]) -> None:
-    for one, name, other, other_name in pairs:
-        if one and other:
-            raise UsageError(f"{name} and {other_name} exclude one another")
 
 
 def _outgoing(
@@ -417,7 +374,7 @@ async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None])
     if request.call:
         for notice in request.settings.warnings:
             tell(Notice(notice))
-        async with ways.sideband_call(request.settings, request.call, ends_call=request.hangup) as joined:
+        async with ways.sideband_call(request.settings, request.call, **_as_guest(request)) as joined:
             yield joined
         return
     if request.into is not None:
@@ -425,7 +382,7 @@ async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None])
         from rtcli.transport.attach import AttachedChannel
 
         channel = AttachedChannel(wiring.live_folder(), request.into)
-        yield JoinedCall(channel, ends_call=request.hangup)
+        yield JoinedCall(channel, **_as_guest(request))
         return
     plan = Plan(
         microphone_is_file=sound.microphone_is_file,
@@ -438,6 +395,18 @@ async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None])
         for notice in (*request.settings.warnings, *way.notices):
             tell(Notice(notice))
         yield ways.make_call(way, sound, plan, request.settings)
+
+
+def _as_guest(request: _Request) -> _AsGuest:
+    """How we are in a call that somebody else holds."""
+    from rtcli.protocol.usage import price_table
+
+    judges = request.expected.latency_ms is not None or request.expected.cost is not None
+    return {
+        "answers_functions": bool(request.tools),
+        "prices": price_table(request.settings.prices) if judges else None,
+        "ends_call": request.hangup,
+    }
 
 
 def _face(request: _Request) -> Face:

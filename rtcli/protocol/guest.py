@@ -6,7 +6,7 @@
 2. waits like any script: acknowledgements, and each response it asked for to the end of its sound;
 3. believes that the first response that begins after its `response.create` went out answers it, until an error says
    that the service had begun one by itself in that moment; then the request is made again;
-4. shows the words of its own responses alone.
+4. shows the words of its own responses alone, and counts their cost and delay alone (`Prices` given).
 
 Pure: no I/O, no clock.
 """
@@ -14,6 +14,7 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
@@ -36,8 +37,10 @@ from rtcli.protocol.intents import (
     SendEvent,
     ToolOutput,
 )
+from rtcli.protocol.latency import TurnTimes
 from rtcli.protocol.requests import COLLISION, COLLISION_PAUSE, COLLISIONS
-from rtcli.protocol.updates import Refused, ToolWanted, Update, Words
+from rtcli.protocol.updates import Refused, Spent, ToolWanted, TurnTimed, Update, Words
+from rtcli.protocol.usage import Bill, Price
 from rtcli.records import dataclass
 
 
@@ -54,6 +57,8 @@ class _Answer:
 
     request: str
     """`event_id` of the request."""
+    asked_at: float = 0.0
+    times: TurnTimes = TurnTimes(spoken=False, response_id="")
     voice: Voice = "none"
     done: ev.Response | None = None
     done_at: float = 0.0
@@ -64,6 +69,7 @@ class _Request:
     event: JsonObject
     collisions: int = 0
     not_before: float = 0.0
+    sent_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -76,10 +82,18 @@ class _Line:
 
 
 class Guest:
-    def __init__(self, prefix: str, *, keeps_line: bool, answers_functions: bool = False) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        *,
+        keeps_line: bool,
+        answers_functions: bool = False,
+        prices: Mapping[str, Price] | None = None,
+    ) -> None:
         """`prefix`: of our `event_id`s, unlike anybody else's. `keeps_line`: see `transport.base.Channel`.
 
-        `answers_functions`: somebody gives `ToolOutput` for every `ToolWanted`.
+        `answers_functions`: somebody gives `ToolOutput` for every `ToolWanted`. `prices`: tell what our answers took
+        and cost.
         """
         self._prefix = prefix
         self._keeps_line = keeps_line
@@ -95,6 +109,8 @@ class Guest:
         self._owed: set[str] = set()
         """Function calls whose output is to come, as `call_id`s."""
         self._unanswered = Unanswered()
+        self._bill = None if prices is None else Bill(prices=prices)
+        self._model = ""
         self._problem: RtcliError | None = None
         self._input_ended = self._finished = False
         self._updates: list[Update] = []
@@ -102,6 +118,10 @@ class Guest:
         self._effects: list[Effect] = []
 
     # ---- in ----
+
+    def joined(self, session: JsonObject) -> None:
+        model = session.get("model")
+        self._model = model if isinstance(model, str) else ""
 
     def handle(self, intent: Intent, now: float) -> Step:
         match intent:
@@ -133,6 +153,7 @@ class Guest:
             self._line.given.discard(event_id)
             self._unanswered.sent(event, now)
             if event.get("type") == _CREATE:
+                self._ours[event_id].sent_at = now
                 self._asked.append(event_id)
         return ours, self._step(now)
 
@@ -213,19 +234,31 @@ class Guest:
 
     # ---- what happens ----
 
-    def _created(self, event: ev.ResponseCreated, _: float) -> None:
+    def _created(self, event: ev.ResponseCreated, now: float) -> None:
         self._running.add(event.response.id)
         if self._asked:
-            self._answers[event.response.id] = _Answer(self._asked.popleft())
+            request = self._asked.popleft()
+            asked_at = self._ours[request].sent_at
+            times = TurnTimes(spoken=False, response_id=event.response.id, created=now - asked_at)
+            self._answers[event.response.id] = _Answer(request, asked_at, times)
+
+    def _word(self, event: ev.ResponseOutputTextDelta | ev.ResponseOutputAudioTranscriptDelta, now: float) -> None:
+        answer = self._answers.get(event.response_id)
+        if answer and answer.times.word is None:
+            answer.times = replace(answer.times, word=now - answer.asked_at)
+        if isinstance(event, ev.ResponseOutputAudioTranscriptDelta):
+            self._speaks(event, now)
 
     def _speaks(self, event: Any, _: float) -> None:
         answer = self._answers.get(event.response_id)
         if answer and answer.voice == "none":
             answer.voice = "due"
 
-    def _voice_started(self, event: ev.OutputAudioBufferStarted, _: float) -> None:
+    def _voice_started(self, event: ev.OutputAudioBufferStarted, now: float) -> None:
         if answer := self._answers.get(event.response_id):
             answer.voice = "sounding"
+            since = now - answer.asked_at
+            answer.times = replace(answer.times, announced=since, sound=since)  # nobody hears it here
 
     def _voice_over(self, event: ev.OutputAudioBufferStopped | ev.OutputAudioBufferCleared, _: float) -> None:
         if answer := self._answers.get(event.response_id):
@@ -252,6 +285,7 @@ class Guest:
         if response is None or answer.voice in {"due", "sounding"} or response.id not in self._answers:
             return
         del self._answers[response.id]
+        self._measure(answer, response)
         badly = response.status in {"failed", "incomplete", "cancelled"}
         self._updates += [
             Words("model", item.id, text, cut=badly) for item in response.output if (text := _text_of(item)) is not None
@@ -263,6 +297,14 @@ class Guest:
         if self._answers_functions:
             self._owed |= {str(item.call_id) for item in calls}
         self._updates += [ToolWanted(str(item.call_id), item.name or "", item.arguments or "{}") for item in calls]
+
+    def _measure(self, answer: _Answer, response: ev.Response) -> None:
+        if self._bill is None:
+            return
+        self._bill = self._bill.plus_response(self._model, response.usage)
+        self._updates.append(Spent(self._bill))
+        if answer.times.total is not None:
+            self._updates.append(TurnTimed(answer.times))
 
     def _error(self, event: ev.ErrorEvent, now: float) -> None:
         named = event.error.event_id or ""
@@ -319,7 +361,8 @@ class Guest:
 
     _rules: ClassVar[dict[type, Any]] = {
         ev.ResponseCreated: _created,
-        ev.ResponseOutputAudioTranscriptDelta: _speaks,
+        ev.ResponseOutputTextDelta: _word,
+        ev.ResponseOutputAudioTranscriptDelta: _word,
         ev.ResponseOutputAudioTranscriptDone: _speaks,
         ev.ResponseOutputAudioDelta: _speaks,
         ev.OutputAudioBufferStarted: _voice_started,

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.program import Done, rtcli
+from tests.program import Done, ready_call, rtcli
 
 
 FRANCE = "What is the capital of France?"
@@ -103,3 +103,20 @@ def test_a_pattern_that_takes_years_ends_the_call_with_a_line(tmp_path: Path, ba
     done = run(tmp_path, base_url, FRANCE, "--expect", r"session.created session.instructions~^(.*)*\d{9}$")
     assert done.status == 2
     assert "takes more than" in done.err
+
+
+@pytest.mark.parametrize("way", ["attached", "by its id"])
+def test_cost_and_delay_of_our_own_answers_are_judged_in_a_call_that_is_up(
+    tmp_path: Path, base_url: str, way: str
+) -> None:
+    with ready_call("talk", "--base-url", base_url, "--text", home=tmp_path):
+        (call,) = json.loads(rtcli("calls", "--json", home=tmp_path).out)
+        joined = ("--live",) if way == "attached" else ("--call", call["call_id"], "--base-url", base_url)
+        limits = ("--max-latency", "60000", "--max-cost", "1")
+        assert rtcli("send", *joined, "hello", *limits, home=tmp_path).status == 0
+        done = rtcli("send", *joined, "hello", "--max-latency", "0.001", "--max-cost", "0", home=tmp_path)
+        assert done.status == 9
+        assert "--max-latency 0.001: it took" in done.err
+        assert "--max-cost 0: it cost" in done.err
+        silent = rtcli("send", *joined, "hello", "--expect-audio", home=tmp_path)
+        assert (silent.status, "goes elsewhere" in silent.err) == (2, True)

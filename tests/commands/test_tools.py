@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.program import rtcli, start
+from tests.program import ready_call, rtcli, start
 
 
 SCHEMA = {
@@ -41,6 +41,45 @@ def test_a_tool_answers_the_model_and_the_model_the_user(tmp_path: Path, base_ur
     creates = [line for line in lines if line["type"] == "response.create"]
     assert len(creates) == 2
     assert types.count("response.done") == 2
+
+
+def test_several_calls_of_one_response_are_all_answered_before_one_more_is_asked_for(tmp_path: Path) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text(
+        """
+        [[answers]]
+        to = "two cities"
+        steps = [
+          { call = "get_weather", arguments = { city = "Oslo" } },
+          { call = "get_weather", arguments = { city = "Rome" } },
+        ]
+
+        [[answers]]
+        steps = [{ say = "Both are sunny." }]
+        """
+    )
+    path = weather(tmp_path, 'said=$(cat); case "$said" in *Oslo*) sleep 0.5;; esac; echo "$said"')
+    sandbox = start("sandbox", "--script", str(script), "--engine", "scripted", "--port", "0", home=tmp_path)
+    assert sandbox.stdout is not None
+    try:
+        base_url = sandbox.stdout.readline().decode().strip()
+        done = rtcli(
+            "send", "two cities", "--tool", path, "--json", "--yes-tools", "--base-url", base_url, home=tmp_path
+        )
+    finally:
+        sandbox.kill()
+        sandbox.communicate()
+    assert done.status == 0, done.err
+    sent = [line for line in map(json.loads, done.out.splitlines()) if line["_rt"]["dir"] == "out"]
+    assert [line["type"] for line in sent] == [
+        "conversation.item.create",
+        "response.create",
+        "conversation.item.create",
+        "conversation.item.create",
+        "response.create",
+    ]
+    assert sorted(json.loads(line["item"]["output"])["city"] for line in sent[2:4]) == ["Oslo", "Rome"]
+    assert '"text":"Both are sunny."' in done.out
 
 
 def test_a_tool_that_fails_is_told_in_one_line_and_to_the_model(tmp_path: Path, base_url: str) -> None:
@@ -85,3 +124,19 @@ def test_a_tool_is_killed_with_its_call(tmp_path: Path, base_url: str) -> None:
     while command.exists() and command.read_bytes() and time.monotonic() < until:  # a zombie's is empty
         time.sleep(0.02)
     assert not command.exists() or not command.read_bytes()
+
+
+def test_in_a_call_that_is_up_a_tool_answers_the_function_of_its_session(tmp_path: Path, base_url: str) -> None:
+    path = weather(tmp_path, 'cat > arguments; echo \'{"weather": "rainy"}\'')
+    update = {"type": "session.update", "session": {"type": "realtime", "tools": [{"type": "function", **SCHEMA}]}}
+    with ready_call("talk", "--base-url", base_url, "--text", home=tmp_path):
+        assert rtcli("send", "--live", "-e", json.dumps(update), home=tmp_path).status == 0
+        (call,) = json.loads(rtcli("calls", "--json", home=tmp_path).out)
+        for joined in (("--live",), ("--call", call["call_id"], "--base-url", base_url)):
+            done = rtcli("send", *joined, ASK, "--tool", path, "--json", home=tmp_path)
+            assert done.status == 0, done.err
+            lines = [json.loads(line) for line in done.out.splitlines()]
+            types = [line["type"] for line in lines]
+            outputs = [line["item"] for line in lines if line.get("item", {}).get("type") == "function_call_output"]
+            assert outputs[0]["output"] == '{"weather": "rainy"}'
+            assert (types.count("response.create"), types.count("response.done")) == (2, 2)
