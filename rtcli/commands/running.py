@@ -35,7 +35,7 @@ With the default (5 ms) a face that printed a backlog of 5000 events held packet
 TWICE = 2.0
 """Seconds within which a second Ctrl-C counts as one."""
 FACE_GRACE = 5.0
-"""Seconds a face has at the end for what waits to be shown; a terminal that is gone never takes it."""
+"""Seconds a face has for what waits to be shown when somebody hurries; a terminal that is gone never takes it."""
 
 
 class Held(Protocol):
@@ -123,8 +123,12 @@ class _Holding:
         self._early: list[Intent] = []
         """Came before there was a call."""
         self._status = BUG
+        self._unread: NetworkError | None = None
         self._interrupted_at = -TWICE
         self._given_up = asyncio.Event()
+        self._shown = asyncio.Event()
+        self._hurries = asyncio.Event()
+        """Interrupted, or the output's reader has had its time."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> int:
@@ -133,8 +137,20 @@ class _Holding:
         showing.start()
         self._listen_to_signals()
         status = await self._until_closed()
-        await asyncio.to_thread(showing.join, FACE_GRACE)
+        await self._until_shown()
         return status
+
+    async def _until_shown(self) -> None:
+        """A pager takes its time; who interrupts, or has taken nothing for too long, is not waited for."""
+        shown, hurries = asyncio.create_task(self._shown.wait()), asyncio.create_task(self._hurries.wait())
+        await asyncio.wait((shown, hurries), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((shown,), timeout=FACE_GRACE)
+        if not shown.done() and self._unread:
+            threading.Thread(target=_say_on_stderr, args=(str(self._unread),), daemon=True).start()
+            await asyncio.sleep(0.1)  # it may be the same that takes nothing
+        for task in (shown, hurries):
+            task.cancel()
+        await asyncio.gather(shown, hurries, return_exceptions=True)
 
     async def _until_closed(self) -> int:
         """The call's own end, or the user's patience."""
@@ -201,7 +217,9 @@ class _Holding:
     async def _watch_face(self) -> None:
         while not self._lane.stuck:  # noqa: ASYNC110 - it is the passing of time that is watched
             await asyncio.sleep(1)
-        self._post(Fail(NetworkError(f"nobody read our output for {PATIENCE:g} s")))
+        self._unread = NetworkError(f"nobody read our output for {PATIENCE:g} s")
+        self._hurries.set()
+        self._post(Fail(self._unread))
 
     # ---- the face's thread ----
 
@@ -212,6 +230,12 @@ class _Holding:
                 self._loop.call_soon_threadsafe(self._post, intent)
 
     def _show(self) -> None:
+        self._show_all()
+        with suppress(RuntimeError):  # the loop is closed: we were not waited for
+            assert self._loop, "it started us"
+            self._loop.call_soon_threadsafe(self._shown.set)
+
+    def _show_all(self) -> None:
         """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""
         face: Face = self._face
         rest: float | None = None
@@ -249,7 +273,14 @@ class _Holding:
         if now - self._interrupted_at < TWICE:
             self._given_up.set()
         self._interrupted_at = now
+        self._hurries.set()
         self._post(HangUp("interrupted", exit=self._first_interrupt))
 
     def _terminated(self) -> None:
+        self._hurries.set()
         self._post(HangUp("terminated", exit=TERMINATED))
+
+
+def _say_on_stderr(line: str) -> None:
+    sys.stderr.write(f"rtcli: {line}\n")
+    sys.stderr.flush()

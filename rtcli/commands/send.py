@@ -349,7 +349,7 @@ def _hold(request: _Request) -> int:
         helper=_answering(request),
         first_interrupt=INTERRUPTED,
     )
-    if request.voice_out and status == 0 and heard().loudest is None:
+    if request.voice_out and status == 0 and not heard().sound_ms:
         typer.echo(f"warning: no sound came: {safe(request.voice_out)} is silent", err=True)
     if request.expecting.junit:
         write_junit(request.expecting.junit, errand, watch.seconds)
