@@ -138,6 +138,8 @@ class _Holding:
         self._listen_to_signals()
         status = await self._until_closed()
         await self._until_shown()
+        if self._shown.is_set():
+            showing.join()  # there is nothing left for it to do
         return status
 
     async def _until_shown(self) -> None:
