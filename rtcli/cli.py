@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -146,6 +148,8 @@ def rtcli(
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
+    # Until a command has something to end in order: the status is the documented one from the beginning.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     try:
         status = app(prog_name="rtcli", standalone_mode=False)
     except typer.TyperException as error:
@@ -169,8 +173,24 @@ def _report_usage(error: typer.TyperException) -> int:
     if "\n" in message:  # the whole help, for a group without a command
         typer.echo(message, err=True)
     else:
-        _say(f"{message} (see `{_command(error)} --help`)")
+        _say(f"{_own_words(message)} (see `{_command(error)} --help`)")
     return error.exit_code
+
+
+def _own_words(message: str) -> str:
+    """What is wrong with an option's value, as a person would say it."""
+    for pattern, instead in _WORDING:
+        message = re.sub(pattern, instead, message)
+    return message
+
+
+_WORDING = (
+    (r"^Invalid value for '(.+?)': Input should be greater than or equal to (.+)$", r"\1 must be at least \2"),
+    (r"^Invalid value for '(.+?)': Input should be less than or equal to (.+)$", r"\1 must be at most \2"),
+    (r"^Invalid value for '(.+?)': Input should be a valid (integer|number)\b.*$", r"\1 takes a number"),
+    (r"^Invalid value for '(.+?)': Value error, (.+) is not one of (.+?)\.?$", r"\1 takes one of \3, not \2"),
+)
+"""The library that checks values, and what we say."""
 
 
 def _report(error: Exception) -> int:

@@ -195,24 +195,29 @@ def _relayed(name: str, line: Line, *, several: bool = False) -> Relayed:
     return Relayed(name, direction, raw, line.wall, several=several)
 
 
+def readable(source: Path) -> Path:
+    """The file itself, of a folder with a recording too. Raises UsageError when there is nothing to read."""
+    file = source / "events.ndjson" if source.is_dir() else source
+    try:
+        with file.open("rb"):
+            return file
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from None
+
+
 class Reading:
     """A saved NDJSON file, or the folder of a recording, as if it happened now."""
 
     event_limit = None
 
     def __init__(self, source: Path, *, past: Past, until: str | None, keep: Keep) -> None:
-        """Raises UsageError when there is nothing to read."""
-        self._file = source / "events.ndjson" if source.is_dir() else source
+        """`source`: see `readable`."""
+        self._file = source
         self._past = past
         self._until = until
         self._keep = keep
         self._ended: Closed | None = None
         self.room = threading.Event()
-        try:
-            with self._file.open("rb"):
-                pass
-        except OSError as error:
-            raise UsageError(f"{self._file}: {error.strerror or error}") from None
 
     def post(self, intent: Intent) -> None:
         if isinstance(intent, HangUp):

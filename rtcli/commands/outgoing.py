@@ -42,8 +42,9 @@ class Outgoing:
 
 
 def read_events(events: Iterable[str], files: Iterable[str]) -> list[SendEvent]:
-    """`-e` and `-f`. Raises UsageError naming the file and line of what is no event."""
-    given = [event_of(text) for text in events]
+    """`-e` and `-f`. Raises UsageError naming which, or the file and line, of what is no event."""
+    texts = list(events)
+    given = [_given_event(text, number, len(texts)) for number, text in enumerate(texts, 1)]
     for name in files:
         given += _file_events(name)
     return given
@@ -75,6 +76,13 @@ def read_image(name: str, room: int, smaller: Callable[[bytes, int], str]) -> st
 def room_for_images(words: str, count: int) -> int:
     """Bytes for each picture's URI beside the words; before a call nobody knows more than the least limit."""
     return (LIMIT_UNSAID - ENVELOPE - 6 * len(words.encode())) // max(1, count)  # as JSON escapes them at worst
+
+
+def _given_event(text: str, number: int, count: int) -> SendEvent:
+    try:
+        return event_of(text)
+    except UsageError as error:
+        raise UsageError(f"-e{f' ({number} of {count})' if count > 1 else ''}: {error}") from None
 
 
 def numbered_event(line: str, number: int, where: str) -> SendEvent:

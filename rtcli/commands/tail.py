@@ -152,7 +152,7 @@ def tail(
             general,
             way,
             wish_of(session),
-            Path(source).expanduser() if source is not None else None,
+            _readable(source) if source is not None else None,
             new,
             to,
             Past(last, span(since) if since else None),
@@ -175,6 +175,12 @@ def _refuse_contradictions(*, new: bool, source: str | None, to: str | None, cal
         raise UsageError(f"{' and '.join(named)} exclude one another")
     if once and source is not None:
         raise UsageError("--once is for live calls; a FILE ends by itself")
+
+
+def _readable(source: str) -> Path:
+    from rtcli.commands.following import readable
+
+    return readable(Path(source).expanduser())
 
 
 def _filter(

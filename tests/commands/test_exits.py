@@ -111,3 +111,28 @@ def test_each_status_of_the_contract_is_the_status_of_a_process(
     status: int, run: Callable[[Path, str], int], tmp_path: Path, base_url: str
 ) -> None:
     assert run(tmp_path, base_url) == status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("send", "--timeout", "0", "hi"), "--timeout must be at least 0.1"),
+        (("send", "--timeout", "soon", "hi"), "--timeout takes a number"),
+        (("sandbox", "--port", "70000"), "--port must be at most 65535"),
+        (("tail", "--dir", "up"), "--dir takes one of 'in', 'out', 'local', not 'up'"),
+        (("send", "-e", '{"type":"response.create"}', "-e", "{}"), "-e (2 of 2): no event"),
+        (("send", "-e", "{"), "-e: no event: not JSON"),
+        (("tail", "nowhere"), "nowhere: No such file or directory"),
+    ],
+)
+def test_a_bad_value_is_told_in_one_line_of_our_own(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = rtcli(*arguments, home=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"rtcli: {said}")
+    assert done.err.count("\n") == 1
+
+
+def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: Path) -> None:
+    early = "from rtcli import cli; cli.app = lambda **_: os.kill(os.getpid(), signal.SIGTERM); cli.main()"
+    done = subprocess.run([sys.executable, "-c", f"import os, signal; {early}"], env=environment(tmp_path), check=False)
+    assert done.returncode == 143
