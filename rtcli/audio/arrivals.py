@@ -19,15 +19,13 @@ from itertools import islice
 
 WINDOW = 500
 """Packets remembered: 10 s of 20 ms."""
-PRICE = 30_000
-"""What concealing everything would cost, in samples of delay: 1 % concealed is worth 6 ms.
+PRICE = 25_000
+"""What concealing everything would cost, in samples of delay: 1 % concealed is worth 5 ms.
 
 So 2 % of loss is worth the 20 ms after which FEC comes, and a packet in a hundred that is 200 ms late is worth nothing.
 """
 FEWEST = 75
 """Packets that a price is reckoned on at the least: one late packet among the first ten is no sign of ten percent."""
-EVENT = 0.3
-"""Share of that price paid for a hole of any length; the rest grows with the hole."""
 
 _BIN = 120
 _BINS = 400
@@ -141,7 +139,7 @@ def _cheapest(counts: list[int], price: float) -> int:
         near = counts[index + 1 : index + 9]
         if index + 9 < len(counts):
             beyond += counts[index + 9]
-        holes = beyond + sum(EVENT * n + (1 - EVENT) * n * (k + 1) / 8 for k, n in enumerate(near) if n)
+        holes = beyond + sum(n * (k + 1) / 8 for k, n in enumerate(near) if n)
         cost = index * _BIN + price * holes
         if cost < best_cost:
             best, best_cost = index, cost

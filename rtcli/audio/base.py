@@ -16,6 +16,8 @@ RATE = 48_000
 BLOCK = 480
 """Samples in a block: 10 ms."""
 BLOCK_BYTES = BLOCK * 2
+TAKEN = 240
+"""Samples a loudspeaker takes at once: 5 ms. Half of it passes on average before a packet that came can be heard."""
 SILENCE = bytes(BLOCK_BYTES)
 
 Pull = Callable[[int], bytes]
@@ -41,7 +43,7 @@ class Microphone(Protocol):
 
 
 class Speaker(Protocol):
-    """Where the model's sound goes. Calls `pull` from a thread of its own, a block at a time, in real time."""
+    """Where the model's sound goes. Calls `pull` from a thread of its own, 5 ms at a time, in real time."""
 
     name: str
 

@@ -12,12 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rtcli.audio.base import BLOCK, BLOCK_BYTES, RATE, Pull
+from rtcli.audio.base import BLOCK, BLOCK_BYTES, RATE, TAKEN, Pull
 from rtcli.errors import DeviceError, UsageError
 
 
 Clock = Callable[[], float]
 _BLOCK_SECONDS = BLOCK / RATE
+_TAKEN_SECONDS = TAKEN / RATE
 
 
 class WavMicrophone:
@@ -106,7 +107,7 @@ def _frames(container: Any) -> Iterator[Any]:
 
 
 class _PacedSpeaker:
-    """Pulls a block every 10 ms in a thread of its own, by the monotonic clock and without drift."""
+    """Pulls 5 ms of sound every 5 ms in a thread of its own, by the monotonic clock and without drift."""
 
     name = "none"
     _CATCH_UP = 1.0
@@ -129,8 +130,8 @@ class _PacedSpeaker:
     def _run(self, pull: Pull) -> None:
         due = time.monotonic()
         while not self._stopped:
-            self._take(pull(BLOCK))
-            due = max(due + _BLOCK_SECONDS, time.monotonic() - self._CATCH_UP)
+            self._take(pull(TAKEN))
+            due = max(due + _TAKEN_SECONDS, time.monotonic() - self._CATCH_UP)
             time.sleep(max(0.0, due - time.monotonic()))  # an event's wait costs several times as much
         self._finish()
 
@@ -152,7 +153,7 @@ class WavSpeaker(_PacedSpeaker):
     disk ends the writing, not the call: `error` tells it, and `on_error` is called once, in the speaker's thread.
     """
 
-    _UPDATE = 100
+    _UPDATE = 200
     """Blocks between two updates of the header; also how much is written at once, in tenths."""
     _MOST = 0xFFFFFFFF - 1000
     """Bytes: RIFF counts in 32 bits."""

@@ -139,6 +139,8 @@ class Playout:
         self._started = False
         self._silent = True
         """Nothing is playing: the position floats until the next packet is due."""
+        self._paused = False
+        """Silent because nothing came, not because of a barge-in or the call's beginning."""
         self._guessed = 0
         """Samples concealed since the last real one."""
         self._held = 0
@@ -313,6 +315,7 @@ class Playout:
         last = self._out[0] if self._out else 0
         self._out = stretch.fade_out(last, min(len(self._out), _STEP) or 1)
         self._silent = True
+        self._paused = False
         self._guessed = self._held = 0
         self._position = max(self._position, self._line.newest)
         self._cutoff = Cutoff(self._line.newest, order.now + order.settle, round(order.settle * RATE))
@@ -355,15 +358,23 @@ class Playout:
             self._play(packet)
 
     def _wake(self, packet: _Waiting) -> None:
-        """Silence until the first packet of a talk spurt is due."""
-        early = packet.media + self._arrivals.target - self._taken - len(self._out)
+        """Silence until the first packet of a talk spurt is due, or the lost one before it that its FEC brings back."""
+        lead = packet.samples if self._lost_onset(packet) else 0
+        early = packet.media - lead + self._arrivals.target - self._taken - len(self._out)
         if early > 0:
             self._out.extend(array("h", bytes(2 * min(early, _STEP))))
             return
         self._silent = False
         self._started = self._seam = True
-        self._position = packet.media
-        self._play(packet)
+        self._position = packet.media - lead
+        if not lead or not self._rebuild(packet, lead, 0):
+            self._position = packet.media
+            self._play(packet)
+
+    def _lost_onset(self, packet: _Waiting) -> bool:
+        """Whether the packet before this one was lost in a pause and had speech: this one carries it as FEC."""
+        lost = self._paused and packet.media - packet.samples >= self._position
+        return lost and packet.decoder.has_fec and carries_fec(packet.payload)
 
     def _hold(self) -> None:
         """Nothing is there: guess on for a while without moving on, then fall silent; in a pause at once."""
@@ -377,7 +388,7 @@ class Playout:
     def _fall_silent(self) -> None:
         if not self._silent:
             self._out.extend(stretch.fade_out(self._last(), _STEP))
-            self._silent = True
+            self._silent = self._paused = True
             self._held = self._guessed = 0
             return
         self._out.extend(array("h", bytes(2 * _STEP)))
@@ -393,22 +404,27 @@ class Playout:
         gap = packet.media - self._position
         # What was guessed while the position waited counts for the hole, unless more delay is wanted anyway.
         covered = min(self._held, gap) if self._excess() > self._held // 2 else 0
+        if covered >= gap and carries_fec(packet.payload):
+            # Late, but real: a guess instead of it costs words, 20 ms more of delay are gone at the next pause.
+            covered = max(0, gap - packet.samples)
         if not self._rebuild(packet, gap, covered):
             self._cross(gap, covered)
 
     def _rebuild(self, packet: _Waiting, gap: int, covered: int) -> bool:
         """Play the lost packet from the FEC of the next one, but for the `covered` samples guessed already."""
-        if covered >= gap or gap > LONGEST:
+        left = gap - covered
+        if left <= 0 or gap > LONGEST:
             return False
-        pcm = packet.decoder.recover(packet.payload, gap)
+        # FEC covers one packet; libopus guesses what is missing before it, and is not asked twice for what it guessed.
+        asked = max(left, packet.samples)
+        pcm = packet.decoder.recover(packet.payload, asked)
         if pcm is None:
             return False
         self._count.fec += 1
         self._count.lost += 1
-        # FEC covers one packet; libopus guesses what is missing before it.
-        self._count.concealed += max(0, gap - packet.samples - covered)
+        self._count.concealed += max(0, left - packet.samples)
         self._position = packet.media
-        self._append(array("h", pcm)[covered:])
+        self._append(array("h", pcm)[asked - left :])
         return True
 
     def _cross(self, gap: int, covered: int) -> None:

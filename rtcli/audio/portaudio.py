@@ -1,7 +1,8 @@
 """PortAudio: the only file that knows sounddevice. Importing it costs 0.2 s and opens PortAudio, so it happens late.
 
-One stream each for microphone and speaker, raw 16-bit, 10 ms blocks: a callback copies a block and hands it over, or
-takes one from the playout; it never waits, logs or raises (an exception there is printed by cffi and lost).
+One stream each for microphone and speaker, raw 16-bit, 10 ms at once from the one and 5 ms to the other: a callback
+copies a block and hands it over, or takes one from the playout; it never waits, logs or raises (an exception there is
+printed by cffi and lost).
 48 kHz mono is asked for first; a device that refuses it is opened as it likes and converted here.
 
 Over 400 lines because everything that knows sounddevice is here: choosing, opening, converting, watching, closing.
@@ -22,7 +23,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from rtcli.audio.base import BLOCK, BLOCK_BYTES, RATE, SILENCE, Device, Pull
+from rtcli.audio.base import BLOCK_BYTES, RATE, SILENCE, TAKEN, Device, Pull
 from rtcli.audio.choice import Kind, channels, choose
 from rtcli.audio.convert import Converter
 from rtcli.audio.watch import Watch
@@ -291,7 +292,7 @@ class DeviceSpeaker(_DeviceStream):
     def _converted(self, convert: Converter, size: int) -> bytes:
         assert self._pull is not None
         while len(self._waiting) < size:
-            self._waiting += convert(self._pull(BLOCK))
+            self._waiting += convert(self._pull(TAKEN))
         out = bytes(self._waiting[:size])
         del self._waiting[:size]
         return out
@@ -315,7 +316,7 @@ def _open(device: Device, kind: Kind, callback: Any, latency: float) -> tuple[An
         try:
             stream = make(
                 samplerate=rate,
-                blocksize=rate // 100,
+                blocksize=rate // (100 if kind == "input" else RATE // TAKEN),
                 device=device.index,
                 channels=width,
                 dtype="int16",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import fractions
 import math
 import random
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from rtcli.audio import opus
 from rtcli.audio.playout import Playout
@@ -47,6 +49,32 @@ def discontinuous(talk: int, pause: int) -> tuple[bytes, ...]:
     assert library is not None
     assert isinstance(encoder, opus._LibopusEncoder)
     library.opus_encoder_ctl(encoder._state, 4016, ctypes.c_int(1))  # OPUS_SET_DTX
+    voice = babble() * (talk * 960 // 48_000 + 1)
+    frames = [voice[1920 * i :][:1920] for i in range(talk)]
+    return tuple(encoder.encode(pcm) for pcm in (*frames, *[bytes(1920)] * pause, *frames))
+
+
+@cache
+def stereo(count: int) -> tuple[bytes, ...]:
+    """The same voice in two channels, the right one turned over and half as loud, as 20 ms packets."""
+    import av
+
+    codec: Any = av.CodecContext.create("libopus", "w")
+    codec.format, codec.layout, codec.sample_rate, codec.bit_rate = "s16", "stereo", 48_000, 64_000
+    wave, packets = array("h", babble()), []
+    for number in range(count):
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=960)
+        mono = wave[number * 960 % 48_000 :][:960]
+        frame.planes[0].update(array("h", [s for one in mono for s in (one, -one // 2)]).tobytes())
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 960, fractions.Fraction(1, 48_000)
+        packets += [bytes(packet) for packet in codec.encode(frame)]
+    return tuple(packets)
+
+
+@cache
+def syllable(talk: int, pause: int) -> tuple[bytes, ...]:
+    """Talk, silence, talk, all sent: no DTX."""
+    encoder = opus.make_encoder()
     voice = babble() * (talk * 960 // 48_000 + 1)
     frames = [voice[1920 * i :][:1920] for i in range(talk)]
     return tuple(encoder.encode(pcm) for pcm in (*frames, *[bytes(1920)] * pause, *frames))

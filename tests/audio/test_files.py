@@ -159,7 +159,7 @@ def test_a_wav_speaker_writes_what_is_played_for_its_owner_alone(tmp_path: Path)
     speaker.close()
     with wave.open(str(path)) as reader:
         assert (reader.getframerate(), reader.getnchannels(), reader.getsampwidth()) == (48_000, 1, 2)
-        assert reader.getnframes() == 480 * len(pull.asked)
+        assert reader.getnframes() == 240 * len(pull.asked)
         assert set(array("h", reader.readframes(10_000))) == {1000}
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -173,7 +173,7 @@ def test_a_crash_leaves_a_header_that_players_accept(tmp_path: Path) -> None:
     crashed = path.read_bytes()
     speaker.close()
     with wave.open(io.BytesIO(crashed)) as reader:
-        assert reader.getnframes() >= 480 * 90
+        assert reader.getnframes() >= 240 * 90
 
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_disk_that_fills_up_ends_the_writing_and_not_the_pulling(tmp_path: Pat
 
 
 def test_a_paced_speaker_keeps_real_time(tmp_path: Path) -> None:
-    pull = Pull(60)
+    pull = Pull(120)
     speaker = NullSpeaker()
     begun = time.monotonic()
     speaker.start(pull)
@@ -217,4 +217,4 @@ def test_a_paced_speaker_keeps_real_time(tmp_path: Path) -> None:
     asked = len(pull.asked)
     time.sleep(0.05)
     assert len(pull.asked) == asked
-    assert set(pull.asked) == {480}
+    assert set(pull.asked) == {240}

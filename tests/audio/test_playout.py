@@ -15,7 +15,7 @@ from rtcli.audio import opus
 from rtcli.audio.playout import Playout
 from rtcli.transport.base import RtpPacket
 
-from .streams import discontinuous, packet, play, sent, silent, voiced
+from .streams import discontinuous, packet, play, sent, silent, stereo, syllable, voiced
 
 
 PAYLOADS = st.one_of(st.sampled_from(voiced(40)), st.binary(max_size=60))
@@ -125,6 +125,14 @@ def test_packets_of_every_length_play(samples: int) -> None:
     run = play(sent(voiced(200, samples), samples=samples), until=200 * samples / 48_000)
     assert run.playout.stats().concealed_ms == 0
     assert rms(run.sound(0.5, 1.5)) > 1000
+
+
+def test_both_channels_of_a_stereo_stream_are_heard() -> None:
+    """The right one is the left turned over at half its level: what is left of their mean is a quarter."""
+    run = play(sent(stereo(200)), until=3.9)
+    assert run.playout.stats().concealed_ms == 0
+    alone = play(sent(voiced(200)), until=3.9)
+    assert rms(run.sound(1, 3)) == pytest.approx(rms(alone.sound(1, 3)) / 4, rel=0.15)
 
 
 def test_the_timestamp_may_wrap() -> None:
@@ -296,6 +304,27 @@ def test_what_is_guessed_before_the_fec_of_a_longer_hole_is_counted_as_concealed
     stats = run.playout.stats()
     assert stats.fec == 1
     assert stats.concealed_ms == pytest.approx(20)
+
+
+def test_the_beginning_of_a_word_that_was_lost_in_a_pause_is_brought_back_by_fec() -> None:
+    payloads = syllable(50, 10)
+    onset = next(i for i in range(61, 70) if opus.carries_fec(payloads[i])) - 1
+    stream = sent(payloads)
+    whole = play(stream, until=1.6)
+    holed = play([one for one in stream if one[1].sequence not in range(onset - 2, onset + 1)], until=1.6)
+    assert holed.playout.stats().fec == 1
+    heard = [run.playout.first_sound_after(1.1) for run in (whole, holed)]
+    assert heard[0] is not None
+    assert heard[1] == pytest.approx(heard[0], abs=0.031)
+
+
+def test_fec_that_comes_when_its_whole_hole_was_guessed_is_played_all_the_same() -> None:
+    payloads = voiced(100)
+    behind = next(i for i in range(60, 90) if opus.carries_fec(payloads[i]))
+    stream = [(at, rtp) for at, rtp in sent(payloads) if rtp.sequence not in range(behind - 3, behind)]
+    held_up = [(at + 0.04 if rtp.sequence >= behind else at, rtp) for at, rtp in stream]
+    stats = play(held_up, until=1.9).playout.stats()
+    assert (stats.fec, stats.late) == (1, 0)
 
 
 @pytest.mark.parametrize("resumed", [400, 300], ids=["timestamps go on", "timestamps stand still"])

@@ -45,7 +45,7 @@ class Network:
 
         What is faster than that conceals. Spikes are left out: nobody waits for one packet in a hundred.
         """
-        return 0.0265 + self.delay + self.jitter + 0.005
+        return 0.0265 + self.delay + self.jitter + 0.0025
 
     def fate(self, count: int, seed: int) -> list[float | None]:
         """For each packet its delay, or None when it is lost."""

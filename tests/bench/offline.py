@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from rtcli.audio.base import BLOCK, RATE
+from rtcli.audio.base import RATE, TAKEN
 from rtcli.audio.opus import make_decoder
 from rtcli.audio.playout import Playout
 from rtcli.transport.base import RtpPacket
@@ -34,14 +34,14 @@ def simulate(network: Network, payloads: list[bytes], half: int, seed: int) -> H
     arrivals.sort(key=lambda arrival: arrival[0])
     heard = Heard()
     playout = Playout(make_decoder, played=lambda pcm, position, now: heard.blocks.append((now, pcm)))
-    phase, next_one = chance.random() * BLOCK / RATE, 0
+    phase, next_one = chance.random() * TAKEN / RATE, 0
     end = frame_end(count, half, network.ppm, network.pause) + AFTER
-    for block in range(int(end * RATE / BLOCK)):
-        now = phase + block * BLOCK / RATE
+    for block in range(int(end * RATE / TAKEN)):
+        now = phase + block * TAKEN / RATE
         while next_one < len(arrivals) and arrivals[next_one][0] <= now:
             playout.add(arrivals[next_one][1], arrivals[next_one][0])
             next_one += 1
-        playout.pull(BLOCK, now)
+        playout.pull(TAKEN, now)
     stats = playout.stats()
     heard.concealed = stats.concealed_ms / max(1.0, stats.played_ms)
     heard.facts = {name: getattr(stats, name) for name in stats.__slots__}

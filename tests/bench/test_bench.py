@@ -75,5 +75,5 @@ def test_a_simulated_call_is_the_same_every_time() -> None:
 
 
 def test_a_playout_is_no_faster_than_the_network_unless_it_conceals() -> None:
-    assert Network(delay=0.02, jitter=0.06).in_time == pytest.approx(0.1115)
-    assert Network().in_time == pytest.approx(0.0315)
+    assert Network(delay=0.02, jitter=0.06).in_time == pytest.approx(0.109)
+    assert Network().in_time == pytest.approx(0.029)
