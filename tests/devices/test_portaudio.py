@@ -160,7 +160,7 @@ def test_what_the_speaker_pulls_comes_out_of_the_card(card: Card, tmp_path: Path
     """
     with card.recording(tmp_path / "out.raw"):
         told = run(card, program)
-    assert 100 < told["blocks"] < 200
+    assert 200 < told["blocks"] < 400
     assert told["after"] == 0
     assert pitch(array("h", (tmp_path / "out.raw").read_bytes())) == pytest.approx(500, rel=0.02)
 
