@@ -165,6 +165,36 @@ def test_what_the_speaker_pulls_comes_out_of_the_card(card: Card, tmp_path: Path
     assert pitch(array("h", (tmp_path / "out.raw").read_bytes())) == pytest.approx(500, rel=0.02)
 
 
+def test_a_speaker_that_runs_dry_is_given_more_latency_until_it_does_not(card: Card) -> None:
+    """An interpreter that is held up for 40 ms now and then is too slow for 20 ms of latency and not for 200."""
+    told = run(
+        card,
+        """
+        class HeldUp(Tone):
+            def __call__(self, samples):
+                if len(self.calls) % 50 == 49:
+                    time.sleep(0.04)
+                return super().__call__(samples)
+
+        speaker = DeviceSpeaker()
+        speaker.start(HeldUp())
+        begun, end = speaker.figures()["latency_ms"], time.monotonic() + 30
+        quiet_since = time.monotonic()
+        before = speaker.underrun_count
+        while time.monotonic() < end and (speaker.underrun_count == 0 or time.monotonic() - quiet_since < 3):
+            if speaker.underrun_count != before:
+                before, quiet_since = speaker.underrun_count, time.monotonic()
+            time.sleep(0.05)
+        print(json.dumps({"begun": begun, "figures": speaker.figures(), "settled": time.monotonic() < end}))
+        speaker.close()
+        """,
+    )
+    assert told["begun"] == 20
+    assert told["figures"]["underruns"] >= 2
+    assert told["figures"]["latency_ms"] > 20
+    assert told["settled"]
+
+
 def test_without_a_sound_server_the_error_is_one_clear_line(card: Card) -> None:
     card.stop()
     told = run(
