@@ -26,11 +26,13 @@ def http_client(settings: Settings) -> Http:
 
 
 def endpoint(settings: Settings) -> Endpoint:
-    """The service, and what goes along with every request to it."""
+    """The service, and what goes along with every request to it. Raises UsageError."""
     from rtcli.protocol.dialects import DIALECTS
-    from rtcli.protocol.rest import Endpoint
+    from rtcli.protocol.rest import Endpoint, check_header
 
     hashed = settings.safety_id_hash
+    if settings.safety_id:
+        check_header("OpenAI-Safety-Identifier", settings.safety_id)
     return Endpoint(
         settings.base_url,
         DIALECTS[settings.dialect],

@@ -176,6 +176,10 @@ def test_a_variable_that_a_header_names_and_nobody_set_is_a_usage_error() -> Non
     assert "GATEWAY" in refusal(base_url="http://127.0.0.1:9/v1", headers=["X-Gateway: env:GATEWAY"])
 
 
+def test_a_safety_identifier_that_no_header_can_hold_is_a_usage_error() -> None:
+    assert "OpenAI-Safety-Identifier" in refusal(base_url="http://127.0.0.1:9/v1", safety_id="ü")
+
+
 def test_a_live_model_is_refused_before_anything_is_asked() -> None:
     with Scripted(minted(), ANSWER) as service:
         line = refusal(base_url=f"{service.url}/v1", model="gpt-live-1")

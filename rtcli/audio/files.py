@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtcli.audio.base import BLOCK, BLOCK_BYTES, RATE, TAKEN, Pull
-from rtcli.errors import DeviceError, UsageError
+from rtcli.errors import UsageError
 
 
 Clock = Callable[[], float]
@@ -169,14 +169,14 @@ class WavSpeaker(_PacedSpeaker):
         self._blocks = 0
 
     def start(self, pull: Pull) -> None:
-        """Create or overwrite the file. Raises DeviceError when that fails."""
+        """Create or overwrite the file. Raises UsageError when that fails."""
         try:
             number = os.open(self.name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
             self._file = io.FileIO(number, "w")
             self._file.write(_header(None))
         except OSError as error:
             self._close_file()
-            raise DeviceError(f"{self.name}: {error.strerror or error}") from None
+            raise UsageError(f"{self.name}: {error.strerror or error}") from None
         if hasattr(os, "fchmod") and self._file.seekable():
             with suppress(OSError):  # somebody else's file that we may write
                 os.fchmod(number, 0o600)

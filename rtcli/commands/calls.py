@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(
-    help="Live calls on this machine.",
     invoke_without_command=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

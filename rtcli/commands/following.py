@@ -224,15 +224,18 @@ class Reading:
             self._ended = Closed(time.monotonic(), intent.reason, exit=intent.exit)
 
     async def run(self) -> AsyncIterator[Update]:
-        count = 0
-        async for update in self._chosen():
+        try:
+            chosen = [update async for update in self._chosen()]
+        except UsageError as error:
+            yield Closed(time.monotonic(), str(error), error=error)
+            return
+        for count, update in enumerate(chosen, 1):
             if self._ended:
                 break
             yield update
             if self._until and isinstance(update, Relayed) and _type_matches(update, self._until):
                 self._ended = Closed(time.monotonic(), f"{self._until} came")
                 break
-            count += 1
             if count % 100 == 0:
                 await asyncio.sleep(0.001)  # the face has its turn, and Ctrl-C
         yield self._ended or Closed(time.monotonic(), "end of the file")
@@ -260,6 +263,8 @@ class Reading:
                     found.append(replace(_relayed(name, line), name=str(line.stamp.get("sid") or name)))
                 except NotJson as error:
                     found.append(Warned(f"{self._file}, line {number}: {error}", "not_json"))
+        if found and all(isinstance(each, Warned) for each in found):
+            raise UsageError(f"{self._file}: no line of it is an event")
         return found
 
 

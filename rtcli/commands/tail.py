@@ -140,6 +140,7 @@ def tail(
     """
     with wiring.logging_to(general.verbose, general.log), told_in_json(json):
         _refuse_contradictions(new=new, source=source, to=to, call=call, once=once)
+        _refuse_unused(new=new, call=call, past=last is not None or since is not None, way=way, session=session)
         if json and raw:
             raise UsageError("--json and --raw exclude one another")
         keep = _filter(type, exclude, dir, grep, errors=errors)
@@ -173,8 +174,18 @@ def _refuse_contradictions(*, new: bool, source: str | None, to: str | None, cal
     named = [name for name, given in asked.items() if given]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} exclude one another")
-    if once and source is not None:
-        raise UsageError("--once is for live calls; a FILE ends by itself")
+    if once and (own := next((name for name in ("a FILE", "--new", "--call") if asked[name]), None)):
+        raise UsageError(f"--once is for live calls of this machine, and {own} is one call anyway")
+
+
+def _refuse_unused(*, new: bool, call: str | None, past: bool, way: Way, session: Session) -> None:
+    """What would be taken without a word and mean nothing."""
+    if past and (new or call):
+        raise UsageError("-n and --since show what has been, and a call that is joined now has no past")
+    if session != Session() and not new:
+        raise UsageError("options of the session are for a call of its own: --new")
+    if way != Way() and not (new or call):
+        raise UsageError("options of the way in are for a call of its own, --new, or one by its id, --call")
 
 
 def _readable(source: str) -> Path:

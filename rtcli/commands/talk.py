@@ -15,6 +15,7 @@ import typer
 from rtcli import ways, wiring
 from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.session import one_reader, wish_of
+from rtcli.errors import UsageError
 from rtcli.records import dataclass
 from rtcli.sessions import SessionWish
 from rtcli.settings import Settings
@@ -178,6 +179,8 @@ def talk(
     if ptt:
         flags["vad"] = "off"
     with wiring.logging_to(general.verbose, general.log):
+        if ptt and (json or raw or not wiring.stdin_is_terminal()):
+            raise UsageError("--ptt is a key on a terminal, and here is none: nobody could begin a turn")
         if name is not None:
             name = check_name(name)
         settings = wiring.settings_for(flags, general.profile)

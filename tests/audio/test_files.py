@@ -20,7 +20,7 @@ import pytest
 
 from rtcli.audio.base import BLOCK_BYTES
 from rtcli.audio.files import NullSpeaker, WavMicrophone, WavSpeaker
-from rtcli.errors import DeviceError, UsageError
+from rtcli.errors import UsageError
 
 
 class Clock:
@@ -177,13 +177,13 @@ def test_a_crash_leaves_a_header_that_players_accept(tmp_path: Path) -> None:
 
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match=r"answer\.wav: "):
+    with pytest.raises(UsageError, match=r"answer\.wav: "):
         WavSpeaker(tmp_path / "no" / "such" / "answer.wav").start(Pull(1))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_disk_that_is_full_at_the_start_is_named() -> None:
-    with pytest.raises(DeviceError, match="/dev/full: No space left"):
+    with pytest.raises(UsageError, match="/dev/full: No space left"):
         WavSpeaker("/dev/full").start(Pull(1))
 
 

@@ -65,6 +65,12 @@ def test_ctrl_c_is_130(tmp_path: Path, base_url: str) -> None:
         (("--since", "yesterday"), "--since"),
         (("--new", "--grep", "("), "--grep"),
         (("--new", "--json", "--raw"), "--raw"),
+        (("--new", "--once"), "--once"),
+        (("--new", "-n", "5"), "-n"),
+        (("--voice", "cedar"), "--new"),
+        (("--call", "rtc_1", "--voice", "cedar"), "--new"),
+        (("--sandbox",), "--new"),
+        ((__file__,), "no line of it is an event"),
     ],
 )
 def test_a_wrong_wish_is_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:

@@ -145,6 +145,8 @@ def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
         (("--input", "no such microphone"), 6, "no such microphone"),
         (("--output", "no such loudspeaker"), 6, "no such loudspeaker"),
         (("--input", "absent.wav"), 2, "absent.wav"),
+        (("--output", "/nonexistent/answer.wav"), 2, "/nonexistent/answer.wav"),
+        (("--ptt",), 2, "--ptt"),
         (("--vexing",), 2, "--vexing"),
     ],
 )
