@@ -104,9 +104,10 @@ def test_an_example_of_the_help_is_understood(line: str) -> None:
     assert isinstance(group, typer.core.TyperGroup)
     command: object = group
     arguments = words[1:]
-    while isinstance(command, typer.core.TyperGroup):
+    while isinstance(command, typer.core.TyperGroup) and arguments and arguments[0] in command.commands:
         command = command.commands[arguments.pop(0)]
-    assert isinstance(command, typer.core.TyperCommand)
+    assert isinstance(command, (typer.core.TyperCommand, typer.core.TyperGroup))
+    assert command is not group, line
     with command.make_context("rtcli", arguments):
         pass
 
