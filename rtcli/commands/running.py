@@ -232,10 +232,12 @@ class _Holding:
                 self._loop.call_soon_threadsafe(self._post, intent)
 
     def _show(self) -> None:
-        self._show_all()
-        with suppress(RuntimeError):  # the loop is closed: we were not waited for
-            assert self._loop, "it started us"
-            self._loop.call_soon_threadsafe(self._shown.set)
+        try:
+            self._show_all()
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: we were not waited for
+                assert self._loop, "it started us"
+                self._loop.call_soon_threadsafe(self._shown.set)
 
     def _show_all(self) -> None:
         """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""

@@ -33,9 +33,16 @@ class Face(Protocol):
         """Called when nothing more is there to show; seconds until it must be called again, None when it need not."""
 
 
+class _Console(Console):
+    """Rich's own ends the thread by SystemExit when nobody reads, and whoever waits for the thread waits for ever."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(stream: TextIO, *, color: bool = True) -> Console:
     """A console that never wraps what a pipe reads and decorates nothing but a terminal."""
-    return Console(
+    return _Console(
         file=stream, theme=Theme(lines.STYLES), no_color=not color or None, highlight=False, markup=False, emoji=False
     )
 
