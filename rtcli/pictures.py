@@ -30,10 +30,10 @@ def fitting(raw: bytes, limit: int) -> str:
     kind = next((kind for magic, kind in _KINDS.items() if raw.startswith(magic)), None)
     if kind is None:
         raise UsageError("neither PNG nor JPEG")
+    frame = _decoded(raw)  # one that is broken is refused here, and not by the service in the middle of a call
     uri = _uri(kind, raw)
     if len(uri) <= limit:
         return uri
-    frame = _decoded(raw)
     side = min(float(LONGEST_SIDE), float(max(frame.width, frame.height)))
     while side >= SMALLEST_SIDE:
         uri = _uri("image/jpeg", _jpeg(frame, side / max(frame.width, frame.height)))
@@ -55,7 +55,8 @@ def _decoded(raw: bytes) -> VideoFrame:
                 raise UsageError(f"{stream.width} x {stream.height} pixels are too many")
             return next(container.decode(stream))
     except (av.FFmpegError, StopIteration, IndexError) as error:
-        raise UsageError(f"the picture can not be read: {error}") from None
+        problem = error.strerror if isinstance(error, av.FFmpegError) else "there is no picture in it"
+        raise UsageError(f"the picture is broken ({problem})") from None
 
 
 def _jpeg(frame: VideoFrame, scale: float) -> bytes:

@@ -75,16 +75,21 @@ def start(*arguments: str, home: Path, stdin: int = subprocess.DEVNULL) -> subpr
     )
 
 
+def read_until_ready(running: subprocess.Popen[bytes]) -> None:
+    """Its JSON lines up to `rtcli.ready`."""
+    assert running.stdout is not None
+    for line in running.stdout:
+        if b"rtcli.ready" in line:
+            break
+
+
 @contextmanager
 def ready_call(*arguments: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A call that is up, held open by a pipe that says nothing; started with --json, its lines up to `ready` read."""
     silent, held_open = os.pipe()
     running = start(*arguments, "--json", home=home, stdin=silent)
-    assert running.stdout is not None
     try:
-        for line in running.stdout:
-            if b"rtcli.ready" in line:
-                break
+        read_until_ready(running)
         yield running
     finally:
         running.kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -21,7 +20,6 @@ ENVELOPE = 1024
 """Bytes of an event around its pictures and words."""
 LARGEST_FILE = 64 << 20
 LARGEST_IMAGE = 16 << 20
-_IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +53,11 @@ def image_bytes(name: str) -> bytes:
     return _bytes_of(name, LARGEST_IMAGE)
 
 
-def read_image(name: str, room: int, smaller: Callable[[bytes, int], str]) -> str:
-    """A PNG or JPEG file as a data URI of at most `room` bytes. Raises UsageError.
-
-    `smaller` makes one of the file's bytes where it must; it is heavy to load, and most pictures fit.
-    """
+def read_image(name: str, room: int, fitting: Callable[[bytes, int], str]) -> str:
+    """A PNG or JPEG file as a data URI of at most `room` bytes, which `fitting` makes. Raises UsageError."""
     raw = image_bytes(name)
-    kind = next((kind for magic, kind in _IMAGES.items() if raw.startswith(magic)), None)
-    if kind is None:
-        raise UsageError(f"{name} is neither PNG nor JPEG")
-    uri = f"data:{kind};base64,{base64.b64encode(raw).decode()}"
-    if len(uri) <= room:
-        return uri
     try:
-        return smaller(raw, room)
+        return fitting(raw, room)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.program import Done, ready_call, rtcli, start
+from tests.program import Done, read_until_ready, ready_call, rtcli, start
 
 
 @contextmanager
@@ -27,11 +27,8 @@ def live(home: Path, base_url: str, *more: str) -> Iterator[subprocess.Popen[byt
 def following(home: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A `tail --json` that has begun to follow."""
     running = start("tail", "--json", "--since", "start", *more, home=home)
-    assert running.stdout is not None
     try:
-        for line in running.stdout:
-            if b"rtcli.ready" in line:
-                break
+        read_until_ready(running)
         yield running
     finally:
         running.kill()

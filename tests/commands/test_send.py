@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import re
 import signal
 import struct
 import wave
-import zlib
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +15,7 @@ import pytest
 
 from rtcli.cli import app
 from rtcli.errors import UsageError
+from tests.pictures import noise
 from tests.program import Done, rtcli, start
 from tests.services import Call, Event, OpenAi
 
@@ -212,11 +210,6 @@ def test_an_event_the_channel_can_not_carry_is_refused_with_both_numbers(tmp_pat
     assert "262144" in one_line(done)
 
 
-def png(*, noise: int) -> bytes:
-    """The beginning of a picture; nobody here looks further."""
-    return b"\x89PNG\r\n\x1a\n" + zlib.compress(b"") + bytes(noise)
-
-
 def test_the_first_ctrl_c_is_130(tmp_path: Path, base_url: str) -> None:
     running = start("send", "--base-url", base_url, "--until", "never", "--json", "hi", home=tmp_path)
     assert running.stdout is not None
@@ -299,7 +292,7 @@ def test_a_dry_run_prints_what_is_then_sent(tmp_path: Path, base_url: str) -> No
 
 def test_a_picture_goes_along_with_the_text_as_a_data_uri(tmp_path: Path) -> None:
     picture = tmp_path / "small.png"
-    picture.write_bytes(png(noise=3))
+    picture.write_bytes(noise(8, 8))
     done = rtcli("send", "--image", str(picture), "what is this", "--dry-run", home=tmp_path)
     content = json.loads(done.out.splitlines()[0])["item"]["content"]
     assert [part["type"] for part in content] == ["input_text", "input_image"]
@@ -414,19 +407,20 @@ def test_an_event_alone_changes_nothing_of_a_session_made_elsewhere(tmp_path: Pa
 
 
 def test_a_picture_that_does_not_fit_the_channel_is_made_smaller(tmp_path: Path) -> None:
-    import av
-
-    noise = random.Random(1).randbytes(640 * 480 * 3)
-    frame = av.VideoFrame(640, 480, "rgb24")
-    frame.planes[0].update(noise)
-    encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = 640, 480, "rgb24"
-    encoder.time_base = Fraction(1)
     picture = tmp_path / "noise.png"
-    picture.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
+    picture.write_bytes(noise(640, 480))
     assert picture.stat().st_size > 262_144
     done = rtcli("send", "--image", str(picture), "what is this", "--dry-run", home=tmp_path)
     sent = done.out.splitlines()[0]
     assert done.status == 0, done.err
     assert "data:image/jpeg" in sent
     assert len(sent) < 65_536
+
+
+@pytest.mark.parametrize("broken", [noise(8, 8)[:60], b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff" + b"x" * 100])
+def test_a_broken_picture_is_refused_before_there_is_a_call(broken: bytes, tmp_path: Path) -> None:
+    picture = tmp_path / "broken.png"
+    picture.write_bytes(broken)
+    done = rtcli("send", "--image", str(picture), "what is this", home=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert one_line(done).startswith(f"rtcli: {picture}: the picture is broken")

@@ -6,14 +6,11 @@ The screens under `golden/` were looked at by a person. `RTCLI_WRITE_GOLDEN=1` w
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
-import struct
 import subprocess
 import tempfile
 import wave
-import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +21,7 @@ import pytest
 
 from tests.devices.card import LOUD, Card
 from tests.devices.card import missing as missing_card
+from tests.pictures import noise
 from tests.program import start
 from tests.terminal.tmux import PROMPT, Terminal, is_required, missing
 
@@ -485,16 +483,6 @@ def test_a_picture_is_made_small_enough_for_the_channel_and_shown(url: str) -> N
         for name, why in (("text.png", "neither PNG nor JPEG"), ("absent.png", "No such file")):
             terminal.line(f"/image {terminal.home}/{name}")
             terminal.wait_for(why)
-
-
-def noise(width: int, height: int) -> bytes:
-    """A PNG that nothing can compress: three bytes a pixel."""
-    rows = b"".join(b"\0" + random.Random(row).randbytes(3 * width) for row in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
-    )
 
 
 def test_push_to_talk_begins_and_ends_in_mid_call(url: str, sounds: Path) -> None:
