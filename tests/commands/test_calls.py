@@ -194,6 +194,18 @@ def test_a_reader_that_goes_ends_it_quietly(tmp_path: Path, saved: Path) -> None
     assert (running.returncode, err) == (0, b"")
 
 
+def test_a_reader_that_goes_ends_what_follows_a_live_call_too(tmp_path: Path, base_url: str) -> None:
+    with live(tmp_path, base_url):
+        running = start("tail", "--since", "start", "--no-fold", home=tmp_path)
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.stdout.close()
+        running.stdout = None
+        assert ask(tmp_path, "what is two plus one").status == 0
+        _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (0, b"")
+
+
 # ---- completion -----------------------------------------------------------------------------------------------------
 
 
