@@ -3,6 +3,7 @@
     RtcliError
     ├── UsageError           the command line or the configuration is wrong           (2)
     ├── AuthError            no key, refused, expired                                 (3)
+    │   └── ServerAuthError  an app server refused us
     ├── NetworkError         the other side could not be reached, or was lost         (4)
     │   ├── ConnectError     no connection; says at which step
     │   └── CallLost         a call that was up is gone
@@ -36,6 +37,10 @@ class UsageError(RtcliError):
 
 class AuthError(RtcliError):
     """No usable key: missing, refused (401, 403) or expired."""
+
+
+class ServerAuthError(AuthError):
+    """The app server in between wants something of its own: no key of this machine goes there."""
 
 
 class NetworkError(RtcliError):

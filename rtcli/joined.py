@@ -132,7 +132,7 @@ class JoinedCall:
                 self._updates.append(Relayed(self._name, "local", inbound.data))
             case Down():
                 self._is_down = True
-                await self._follow(self._guest.went_down(inbound.reason, now))
+                await self._follow(self._guest.went_down(inbound.reason, now, orderly=inbound.orderly))
             case _:
                 await self._follow(self._guest.handle(inbound, now))
 

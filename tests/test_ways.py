@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from rtcli import ways
-from rtcli.errors import AuthError, ConnectError, RtcliError, ServiceError, UsageError
+from rtcli.errors import AuthError, ConnectError, RtcliError, ServerAuthError, ServiceError, UsageError
 from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.rest import CallAnswer
 from rtcli.settings import resolve
@@ -224,6 +224,13 @@ def test_a_server_in_token_mode_gives_the_key_and_the_service_never_sees_its_hea
     assert (call.line, call.headers["authorization"]) == ("POST /v1/realtime/calls", "Bearer ek_server")
     assert "cookie" not in call.headers
     assert MARKED not in str(token) + str(call)
+
+
+@pytest.mark.parametrize("mode", ["unified", "token"])
+def test_a_server_that_refuses_us_is_not_answered_with_advice_about_our_key(mode: str) -> None:
+    with Scripted(Said(401, b"who are you?", "text/plain")) as server:
+        placed = place(server=server.url, server_mode=mode)
+    assert isinstance(placed.error, ServerAuthError)
 
 
 @pytest.mark.parametrize("mode", ["unified", "token"])

@@ -176,8 +176,9 @@ class Guest:
                 self._end_if_over(answer)
         return self._step(now)
 
-    def went_down(self, reason: str, now: float) -> Step:
-        error = None if self._idle(now) else CallLost(reason)
+    def went_down(self, reason: str, now: float, *, orderly: bool) -> Step:
+        """`orderly`: the other side said goodbye."""
+        error = None if orderly and self._idle(now) else CallLost(reason)
         self._finish(Finish(reason, error=self._problem or error))
         return self._step(now)
 

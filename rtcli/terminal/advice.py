@@ -10,6 +10,7 @@ from rtcli.errors import (
     EventTooLarge,
     NetworkError,
     RtcliError,
+    ServerAuthError,
     ServiceError,
 )
 from rtcli.keys import KeyringTrouble
@@ -30,6 +31,7 @@ _KINDS: tuple[tuple[type[RtcliError], str], ...] = (
     (CallLost, "call again"),
     (NetworkError, "check the network, the proxy and the address (--base-url, --server)"),
     (KeyringTrouble, "set OPENAI_API_KEY instead"),
+    (ServerAuthError, "the key is that server's affair; it may want a header of yours: --header NAME:env:VARIABLE"),
     (AuthError, "give another key: `rtcli auth login`, or OPENAI_API_KEY"),
     (EventTooLarge, "send less at once"),
     (DeviceError, "see `rtcli devices`; --input FILE.wav and --output FILE.wav need no device"),

@@ -7,11 +7,12 @@ try needs an offer of its own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import Protocol
 
-from rtcli.errors import Step
+from rtcli.errors import AuthError, ServerAuthError, Step
 from rtcli.protocol import rest, retry
 from rtcli.protocol.codec import JsonObject
 from rtcli.protocol.refusal import told_delay
@@ -101,7 +102,8 @@ class ServerSession:
     async def place(self, offer: Awaitable[str], step: StepBegins) -> CallAnswer:
         text = await offer
         step("call")
-        return rest.parse_call(await _ask(self.http, rest.server_session_request(self.server, text, self.headers)))
+        with _of_server():
+            return rest.parse_call(await _ask(self.http, rest.server_session_request(self.server, text, self.headers)))
 
     async def withdraw(self, call_id: str) -> None:
         """Only the server could, and the guide's has no request for it."""
@@ -119,11 +121,21 @@ class ServerToken:
 
     async def place(self, offer: Awaitable[str], step: StepBegins) -> CallAnswer:
         step("token")
-        minted = rest.parse_client_secret(await _ask(self.http, rest.server_token_request(self.server, self.headers)))
+        with _of_server():
+            answer = await _ask(self.http, rest.server_token_request(self.server, self.headers))
+            minted = rest.parse_client_secret(answer)
         return await ReadyKey(self.http, replace(self.endpoint, headers={}), minted.value).place(offer, step)
 
     async def withdraw(self, call_id: str) -> None:
         """The server has the key that could; the one it minted may be good for one call only."""
+
+
+@contextmanager
+def _of_server() -> Iterator[None]:
+    try:
+        yield
+    except AuthError as error:
+        raise ServerAuthError(str(error)) from None
 
 
 async def _ask(http: Http, request: HttpRequest) -> HttpAnswer:

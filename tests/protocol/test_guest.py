@@ -194,6 +194,13 @@ def test_functions_are_wanted_and_after_the_last_output_one_response_is_asked_fo
 
 def test_a_call_that_ends_before_its_answer_is_lost(scene: Scene) -> None:
     asked(scene)
-    scene.take(scene.guest.went_down("hung up", scene.now))
+    scene.take(scene.guest.went_down("hung up", scene.now, orderly=True))
     assert scene.finish is not None
     assert isinstance(scene.finish.error, CallLost)
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_call_with_nothing_pending_is_lost_only_without_a_goodbye(scene: Scene, orderly: bool) -> None:  # noqa: FBT001
+    scene.take(scene.guest.went_down("gone", scene.now, orderly=orderly))
+    assert scene.finish is not None
+    assert isinstance(scene.finish.error, CallLost) is not orderly

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.errors import AuthError, CallLost, ConnectError, DeviceError, RtcliError, ServiceError, UsageError
+from rtcli.errors import (
+    AuthError,
+    CallLost,
+    ConnectError,
+    DeviceError,
+    RtcliError,
+    ServerAuthError,
+    ServiceError,
+    UsageError,
+)
 from rtcli.protocol.updates import Closed, Notice, Warned, Words
 from rtcli.terminal import lines
 from rtcli.terminal.advice import one_line
@@ -42,6 +51,7 @@ def test_a_good_end_says_nothing_and_a_bad_one_says_one_line() -> None:
     [
         (UsageError("no such option"), 2, "no such option"),
         (AuthError("the key was refused"), 3, "rtcli auth login"),
+        (ServerAuthError("401 Unauthorized"), 3, "--header"),
         (ConnectError("ice", "no UDP packet was answered", udp_suspect=True), 4, "UDP may be blocked"),
         (ConnectError("ice", "packets came back"), 4, "TURN server"),
         (ServiceError("quota", status=429, code="insufficient_quota"), 5, "does not help"),
