@@ -11,7 +11,7 @@ from rtcli.audio.convert import quieter
 from rtcli.errors import DeviceError, RtcliError, UsageError
 from rtcli.measures import Uplink
 from rtcli.protocol.intents import UseDevice
-from rtcli.protocol.updates import Notice, Update, Warned
+from rtcli.protocol.updates import Notice, Update, Using, Warned
 from rtcli.records import dataclass
 
 
@@ -63,6 +63,8 @@ class Ends:
             if self._sound.speaker_asked:
                 raise
             self._tell(Warned(f"no sound from the loudspeaker: {error}", "speaker"))
+        else:
+            self._tell_using()
 
     async def start_microphone(self) -> None:
         """Raises DeviceError when it was asked for and fails."""
@@ -77,6 +79,7 @@ class Ends:
             self._failed = True
         else:
             self.listening = True
+            self._tell_using()
 
     @property
     def ended(self) -> bool:
@@ -91,11 +94,17 @@ class Ends:
         async with self._one_change:
             try:
                 self._tell(Notice(await self._change(wish)))
+                self._tell_using()
             except RtcliError as error:
                 self._tell(Warned(f"the {wish.kind} stays as it is: {error}", "device"))
 
     def open_ends(self) -> list[Microphone | Speaker]:
         return [end for end in (self._microphone, self._speaker) if end is not None]
+
+    def _tell_using(self) -> None:
+        microphone = self._microphone if self.listening else None
+        names = [end.name if end else None for end in (microphone, self._speaker)]
+        self._tell(Using(*names))
 
     def _pull(self, samples: int) -> bytes:
         pcm = self._source(samples)

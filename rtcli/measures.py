@@ -54,6 +54,8 @@ class Downlink(AudioSink, Protocol):
 
     def first_sound_after(self, moment: float) -> float | None: ...
 
+    def came_at(self, sound: float) -> float | None: ...
+
     def stats(self) -> PlayoutStats: ...
 
     @property
@@ -121,7 +123,7 @@ class Measures:
         listens_from = self._timer.listens_from
         sounded = None if listens_from is None else self._playout.first_sound_after(listens_from)
         if sounded is not None:
-            self._timer.sounded(sounded)
+            self._timer.sounded(sounded, self._playout.came_at(sounded))
         for times in self._timer.take():
             self._tell(TurnTimed(times))
 

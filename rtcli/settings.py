@@ -90,7 +90,6 @@ class Settings:
     events: EventDetail = _setting(kinds.choice(EventDetail), "none")
     history: bool = _setting(kinds.switch(), default=False)
     """Typed lines are kept from call to call."""
-    save: bool = _setting(kinds.switch(), default=False)
     max_cost: float | None = _setting(kinds.number(" of dollars", 0, 1e6))
     """Dollars."""
     max_duration: float | None = _setting(kinds.number(" of seconds", 0.1, 1e6))

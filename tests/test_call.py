@@ -193,6 +193,9 @@ class FakePlayout:
     def first_sound_after(self, moment: float) -> float | None:
         return None
 
+    def came_at(self, sound: float) -> float | None:
+        return None
+
     def stats(self) -> PlayoutStats:
         return PlayoutStats(**{figure.name: 0 for figure in fields(PlayoutStats)})  # type: ignore[arg-type]
 

@@ -92,8 +92,8 @@ def test_a_flag_that_was_not_given_and_an_empty_variable_say_nothing(tmp_path: P
 
 
 def test_false_is_something_a_flag_can_say(tmp_path: Path) -> None:
-    settings = resolved("text = true\nsave = true", folder=tmp_path, flags={"text": False})
-    assert (settings.text, settings.save) == (False, True)
+    settings = resolved("text = true\nhistory = true", folder=tmp_path, flags={"text": False})
+    assert (settings.text, settings.history) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,6 @@ EVERY = {
     "audio.packet_ms": ("10", 10),
     "events": ("key", "key"),
     "history": ("1", True),
-    "save": ("TRUE", True),
     "max_cost": ("0.5", 0.5),
     "max_duration": ("60", 60.0),
     "idle_timeout": ("9", 9.0),

@@ -106,6 +106,7 @@ class _Waiting:
     media: int
     samples: int
     decoder: Decoder
+    arrival: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,12 @@ class Playout:
         """Peak of late, slowly forgotten."""
         self._line = TimeLine()
         self._cutoff: Cutoff | None = None
-        self._spans: deque[tuple[float, float]] = deque(maxlen=_SPANS)
+        self._spans: deque[tuple[float, float, float]] = deque(maxlen=_SPANS)
+        """Audible: from, to, and when the packet came that it begins with."""
+        self._voiced = False
+        """What was decoded last was audible."""
+        self._voiced_came = 0.0
+        """When the packet came with which it began to be."""
         self._drift = Drift()
         self._count = _Count()
         self._overflow = 0
@@ -187,10 +193,14 @@ class Playout:
 
     def first_sound_after(self, moment: float) -> float | None:
         """When the first audible sample at or after `moment` went to the speaker; None when none has."""
-        for start, end in list(self._spans):
+        for start, end, _ in list(self._spans):
             if end > moment:
                 return max(start, moment)
         return None
+
+    def came_at(self, sound: float) -> float | None:
+        """When the packet came that the sound begins with which began at `sound`; None for the middle of a sound."""
+        return next((came for start, _, came in list(self._spans) if start == sound), None)
 
     @property
     def last_sound(self) -> float | None:
@@ -254,10 +264,11 @@ class Playout:
         """Note that `block` was audible, from its first audible sample on."""
         end = now + len(block) / RATE
         if self._spans and now - self._spans[-1][1] < 0.05:
-            self._spans[-1] = (self._spans[-1][0], end)
+            start, _, came = self._spans[-1]
+            self._spans[-1] = (start, end, came)
             return
         first = next((i for i, sample in enumerate(block) if abs(sample) >= AUDIBLE), 0)
-        self._spans.append((now + first / RATE, end))
+        self._spans.append((now + first / RATE, end, self._voiced_came))
 
     def _drain(self) -> None:
         for _ in range(len(self._inbox)):
@@ -295,7 +306,7 @@ class Playout:
         if self._stale(packet, place.media, arrival):
             self._count.dropped += 1
             return
-        self._queue(_Waiting(packet.payload, place.media, samples, self._decoder))
+        self._queue(_Waiting(packet.payload, place.media, samples, self._decoder, arrival))
 
     def _queue(self, packet: _Waiting) -> None:
         if self._started and packet.media + packet.samples <= self._position:
@@ -364,7 +375,7 @@ class Playout:
         if early > 0:
             self._out.extend(array("h", bytes(2 * min(early, _STEP))))
             return
-        self._silent = False
+        self._silent = self._voiced = False
         self._started = self._seam = True
         self._position = packet.media - lead
         if not lead or not self._rebuild(packet, lead, 0):
@@ -424,7 +435,7 @@ class Playout:
         self._count.lost += 1
         self._count.concealed += max(0, left - packet.samples)
         self._position = packet.media
-        self._append(array("h", pcm)[asked - left :])
+        self._append(array("h", pcm)[asked - left :], packet.arrival)
         return True
 
     def _cross(self, gap: int, covered: int) -> None:
@@ -451,17 +462,21 @@ class Playout:
         self._quiet = self._is_quiet(pcm)
         excess = self._excess()
         self._position = packet.media + packet.samples
-        self._append(pcm)
+        self._append(pcm, packet.arrival)
         if abs(excess) > _FINE:
             self._fit(excess)
 
-    def _append(self, pcm: Pcm) -> None:
+    def _append(self, pcm: Pcm, arrival: float) -> None:
         """Real sound goes on behind what was played; where the two do not belong together the step is smoothed."""
         if self._guessed or self._seam:
             stretch.join(self._last(), pcm)
         self._guessed = self._held = 0
         self._seam = False
         self._out.extend(pcm)
+        audible = stretch.peak(pcm) >= AUDIBLE
+        if audible and not self._voiced:
+            self._voiced_came = arrival
+        self._voiced = audible
 
     def _last(self) -> int:
         return self._out[-1] if self._out else self._tail

@@ -14,6 +14,7 @@ from rtcli.commands.options import General, flag, grouped
 
 if TYPE_CHECKING:
     from rtcli.audio.base import Device
+    from rtcli.protocol.updates import Using
 
 
 @grouped
@@ -58,8 +59,9 @@ def line_of(device: Device) -> str:
     return f"{device.index:>3}  {device.name}  ({device.host_api}; {', '.join(ends)}; {device.default_rate} Hz)"
 
 
-def choice_of(kind: str, device: Device) -> str:
+def choice_of(kind: str, device: Device, using: Using) -> str:
     """For people, as one of several to choose from; not made safe yet."""
-    name = {"input": "microphone", "output": "speaker"}[kind]
+    name, used = {"input": ("microphone", using.microphone), "output": ("speaker", using.speaker)}[kind]
     is_default = device.is_default_input if kind == "input" else device.is_default_output
-    return f"{name:<10}  {device.name}{' *' if is_default else ''}  ({device.host_api})"
+    marks = f"{' *' if is_default else ''}  ({device.host_api}{', in use' if device.name == used else ''})"
+    return f"{name:<10}  {device.name}{marks}"

@@ -6,11 +6,14 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtcli import wiring
+from rtcli.commands.completing import completed, listed
 from rtcli.commands.devices import choice_of
 from rtcli.commands.outgoing import ENVELOPE, LIMIT_UNSAID, image_bytes
 from rtcli.commands.running import Held
@@ -29,21 +32,30 @@ if TYPE_CHECKING:
 class LiveScreen:
     """A screen and its call: face and source in one."""
 
-    def __init__(self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool) -> None:
+    def __init__(
+        self, settings: Settings, *, ptt: bool, history: Path | None, quiet: bool, color: bool, at_once: bool = False
+    ) -> None:
+        """`at_once`: show the prompt before there is a call. Not where a keyring may ask for a password meanwhile."""
         self._call: Held | None = None
+        self._intents: deque[Intent] = deque()
+        """On their way to the call, or waiting for it."""
         self._choices: tuple[UseDevice, ...] = ()
         """What a number typed next would change to."""
+        self._devices: Sequence[Device] = ()
+        """As far as they are known."""
         self._ptt = ptt
         self._answer: Callable[[str], None] | None = None
         """Takes the next line, when a question is open."""
         self.screen = Screen(
             Keys(
                 line=self._line,
-                end=lambda: self._post(HangUp()),
-                hang_up=lambda: self._post(HangUp("interrupted")),
+                end=lambda: self._post(HangUp()) if self._call else _interrupt(),
+                hang_up=_interrupt,
                 mute=lambda: self._post(Talk() if self._ptt else Mute()),
                 interrupt=lambda: self._post(Interrupt()),
                 events=lambda: self.screen.cycle_detail(),  # noqa: PLW0108 - the screen is not made yet
+                complete=lambda typed: completed(typed, self._known_devices),
+                choices=lambda found: self.screen.tell([listed(found)]),
             ),
             commands=COMMANDS,
             detail=settings.events,
@@ -51,20 +63,26 @@ class LiveScreen:
             ptt=ptt,
             color=color,
             quiet=quiet,
+            at_once=at_once,
         )
 
     def start(self, call: Held) -> None:
         """On the loop, in the main thread."""
         self._call = call
+        self._deliver()
         self.screen.start()
         if sys.platform != "win32":
             signal.signal(signal.SIGCONT, lambda *_: self.screen.resume())
             signal.signal(signal.SIGWINCH, lambda *_: self.screen.resize())
 
     def _post(self, *intents: Intent) -> None:
-        if self._call is not None:
-            for intent in intents:
-                self._call.post(intent)
+        self._intents.extend(intents)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self._call is not None and self._intents:
+            with suppress(IndexError):  # the other thread was quicker
+                self._call.post(self._intents.popleft())
 
     # ---- a typed line, in the prompt's thread, which must wait for nothing ----
 
@@ -95,7 +113,7 @@ class LiveScreen:
             self.screen.echo(line)
             self._choose(choices, int(line))
             return
-        if line.startswith("/"):
+        if line.startswith("/") or self.screen.status.transcribes:
             self.screen.echo(line)
         else:
             self.screen.say(line)
@@ -107,6 +125,8 @@ class LiveScreen:
     def _mean(self, line: str) -> None:
         """Raises UsageError."""
         status = self.screen.status
+        if status.transcribes and not line.startswith("/"):
+            raise UsageError("a transcription session writes down what is said and answers nothing")
         if status.spoken and line.split()[:1] == ["/voice"]:
             raise UsageError("the voice can not change after the model has spoken; begin another call for that")
         meaning = meaning_of(line, "transcription" if status.transcribes else "realtime")
@@ -143,6 +163,15 @@ class LiveScreen:
 
     # ---- what takes its time, in a thread of its own ----
 
+    def _known_devices(self) -> Sequence[Device]:
+        """For Tab; asked for when they are not known yet, and there the next time."""
+        if not self._devices:
+            self._beside(self._find_devices)
+        return self._devices
+
+    def _find_devices(self) -> None:
+        self._devices = wiring.devices()
+
     def _beside(self, work: Callable[[], None]) -> None:
         def run() -> None:
             try:
@@ -154,12 +183,13 @@ class LiveScreen:
 
     def _list_devices(self) -> None:
         """A picker: the next line may be the number of one."""
-        found = wiring.devices()
+        self._find_devices()
         ways: list[tuple[UseDevice, Device]] = [
-            *((UseDevice("input", str(each.index)), each) for each in found if each.inputs),
-            *((UseDevice("output", str(each.index)), each) for each in found if each.outputs),
+            *((UseDevice("input", str(each.index)), each) for each in self._devices if each.inputs),
+            *((UseDevice("output", str(each.index)), each) for each in self._devices if each.outputs),
         ]
-        rows = [f"{number:>3}  {choice_of(wish.kind, device)}" for number, (wish, device) in enumerate(ways, 1)]
+        using = self.screen.status.using
+        rows = [f"{number:>3}  {choice_of(wish.kind, device, using)}" for number, (wish, device) in enumerate(ways, 1)]
         self._choices = tuple(wish for wish, _ in ways)
         hint = "type a number to change to it; anything else leaves it"
         self.screen.tell([*rows, hint] if rows else ["no audio device on this machine"])
@@ -179,3 +209,8 @@ class LiveScreen:
         if wish.words:
             self.screen.say(wish.words)
         self._post(Say(wish.words, images=(uri,)))
+
+
+def _interrupt() -> None:
+    """As Ctrl-C does where no prompt reads the keys: the first hangs up, a second soon after it is impatience."""
+    signal.raise_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ The loop that receives RTP must not wait for a terminal, a pipe or a prompt, so 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import sys
@@ -242,20 +243,16 @@ class _Holding:
     def _show_all(self) -> None:
         """Show updates until the last one. When nobody reads any more, or the face breaks, the call ends."""
         face: Face = self._face
-        rest: float | None = None
+        rest: float | None = 0.0
         while True:
             batch = self._lane.take(rest)
             try:
                 for update, at in batch:
                     face.show(update, at)
                 rest = face.rest()
-            except BrokenPipeError:
+            except Exception as error:  # noqa: BLE001 - whatever a face does, the call ends in order
                 face = NoFace()
-                self._post_soon(HangUp("nobody reads the output"))
-            except Exception:  # noqa: BLE001 - whatever a face does, the call ends in order
-                _log.exception("the face broke")
-                face = NoFace()
-                self._post_soon(HangUp("a bug in rtcli: the face broke", exit=BUG))
+                self._post_soon(_end_after(error))
             if batch and isinstance(batch[-1][0], Closed):
                 return
 
@@ -288,3 +285,12 @@ class _Holding:
 def _say_on_stderr(line: str) -> None:
     sys.stderr.write(f"rtcli: {line}\n")
     sys.stderr.flush()
+
+
+def _end_after(error: Exception) -> HangUp:
+    """What a face that failed means for the call. EIO is a terminal whose window was closed."""
+    if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EIO):
+        _log.info("the output is gone: %s", error)
+        return HangUp("nobody reads the output")
+    _log.error("the face broke", exc_info=error)
+    return HangUp("a bug in rtcli: the face broke", exit=BUG)

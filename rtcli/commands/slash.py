@@ -56,7 +56,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("/quit", "hang up (Ctrl-D)"),
 ]
 _NAMES = [name for name, _ in COMMANDS]
-_VAD: dict[str, JsonObject | None] = {
+VAD: dict[str, JsonObject | None] = {
     "server": {"type": "server_vad"},
     "semantic": {"type": "semantic_vad"},
     "off": None,
@@ -130,7 +130,7 @@ def _image(rest: str) -> ShowImage:
 
 def turns_by_hand(*, on: bool) -> SendEvent:
     """Push to talk: nobody but the user says when a turn ends."""
-    return _update({"audio": {"input": {"turn_detection": None if on else _VAD["server"]}}}, "realtime")
+    return _update({"audio": {"input": {"turn_detection": None if on else VAD["server"]}}}, "realtime")
 
 
 def _session(command: str, rest: str, kind: str) -> SendEvent:
@@ -140,9 +140,9 @@ def _session(command: str, rest: str, kind: str) -> SendEvent:
         return _update({"instructions": rest}, kind)
     if command == "/voice":
         return _update({"audio": {"output": {"voice": rest}}}, kind)
-    if rest not in _VAD:
-        raise UsageError(f"/vad takes {', '.join(_VAD)}")
-    return _update({"audio": {"input": {"turn_detection": _VAD[rest]}}}, kind)
+    if rest not in VAD:
+        raise UsageError(f"/vad takes {', '.join(VAD)}")
+    return _update({"audio": {"input": {"turn_detection": VAD[rest]}}}, kind)
 
 
 def _update(session: JsonObject, kind: str) -> SendEvent:

@@ -282,8 +282,14 @@ def _ends(request: _Request) -> tuple[Face, Source | None]:
     if request.typed and request.lines and wiring.draws():
         from rtcli.commands.live import LiveScreen
 
+        history = wiring.history_file(request.settings)
         live = LiveScreen(
-            request.settings, ptt=request.ptt, history=wiring.history_file(request.settings), quiet=quiet, color=color
+            request.settings,
+            ptt=request.ptt,
+            history=history,
+            quiet=quiet,
+            color=color,
+            at_once=request.way.sandbox,
         )
         return live.screen, live
     return PlainFace(sys.stdout, sys.stderr, quiet=quiet, color=color), _lines(request)

@@ -53,6 +53,10 @@ class Answer:
     cut: bool = False
     """Not said to the end."""
     doubted: bool = False
+    sounds_from: float | None = None
+    """When its voice was announced."""
+    silent_from: float | None = None
+    """When an interruption silenced it."""
     calls: dict[str, ToolWanted] = field(default_factory=dict)
     """Function calls by `call_id`."""
 
@@ -68,6 +72,10 @@ class Answer:
         """It has sound, or will have."""
         if self.voice == "none":
             self.voice = "due"
+
+    def interrupt(self, now: float) -> None:
+        if self.silent_from is None:
+            self.silent_from = now
 
     def silence(self) -> None:
         """Nothing more of it will be heard."""
@@ -119,10 +127,18 @@ class Answers:
         """What the user's speech stops: the conversation's, made or not."""
         return [answer for answer in self._open.values() if not answer.aside]
 
-    def sounds(self, answer: Answer) -> None:
+    def sounds(self, answer: Answer, now: float) -> None:
         """Its voice was announced."""
         self._announced = True
         answer.voice = "sounding"
+        answer.sounds_from = now
+
+    def sounded(self, answer: Answer, now: float) -> float | None:
+        """Seconds of its voice until now, or until it was interrupted; None where no voice, or none is announced."""
+        if answer.voice == "none" or not self._announced:
+            return None
+        until = now if answer.silent_from is None else answer.silent_from
+        return 0.0 if answer.sounds_from is None else max(0.0, until - answer.sounds_from)
 
     def speaking(self, now: float, sounded_at: float | None) -> bool:
         """A voice is heard, as far as announcements and the loudspeaker tell."""

@@ -62,7 +62,7 @@ from rtcli.protocol.intents import (
 )
 from rtcli.protocol.requests import COLLISION, Asked, Order, Requests
 from rtcli.protocol.session_view import SessionView, merged
-from rtcli.protocol.transcript import Transcript
+from rtcli.protocol.transcript import Transcript, Voice
 from rtcli.protocol.updates import Activity, Ready, Refused, ToolWanted, Update, Warned
 from rtcli.records import dataclass
 
@@ -199,7 +199,7 @@ class Conversation:
 
     def close(self, now: float) -> Step:
         """The call is ending: the words that were not shown yet."""
-        return self._step(now, lambda: self._updates.extend(self._transcript.release_all()))
+        return self._step(now, self._closing)
 
     @property
     def session(self) -> JsonObject:
@@ -692,13 +692,18 @@ class Conversation:
             return
         # What a filter shows is not all of a response: more words of it may come.
         self._answers.remove(answer, for_good=answer.cut or not self._filtered)
-        self._transcript.said_all(answer.response_id, self._now, cut=answer.cut)
+        self._said_all(answer)
         if self._filtered:
             self._requests.pause(self._now + UNSEEN_PAUSE)
+
+    def _said_all(self, answer: Answer) -> None:
+        voice = Voice(self._answers.sounded(answer, self._now), interrupted=answer.silent_from is not None)
+        self._transcript.said_all(answer.response_id, self._now, cut=answer.cut, voice=voice)
 
     def _cut_unheard(self, answers: list[Answer]) -> None:
         """Interrupted: what has not sounded never will, and no event says so. A filter hides the rest too."""
         for answer in answers:
+            answer.interrupt(self._now)
             if not self._filtered and (answer.voice == "sounding" or not answer.made):
                 continue
             answer.cut = answer.made = True
@@ -713,7 +718,7 @@ class Conversation:
         if answer is None:  # it had been given up
             answer = Answer(event.response_id, self._now, self._now, made=True)
             self._answers.add(answer)
-        self._answers.sounds(answer)
+        self._answers.sounds(answer, self._now)
 
     def _voice_stopped(self, event: ev.OutputAudioBufferStopped) -> None:
         self._voice_over(event.response_id, cut=False)
@@ -727,6 +732,8 @@ class Conversation:
         if answer is None:
             return
         answer.touch(self._now)
+        if cut:
+            answer.interrupt(self._now)
         answer.voice = "over"
         answer.cut = answer.cut or cut
         answer.made = answer.made or self._filtered
@@ -834,6 +841,13 @@ class Conversation:
         if self._view.answers_by_itself and not self._begun:
             return WaitTimeout(f"no answer came within {ANSWER_LIMIT:g} s")
         return None
+
+    def _closing(self) -> None:
+        for answer in self._answers:
+            answer.cut = True
+            answer.interrupt(self._now)
+            self._said_all(answer)
+        self._updates.extend(self._transcript.release_all())
 
     def _lost(self, reason: str, *, orderly: bool) -> None:
         if not orderly or self._pending:

@@ -29,6 +29,8 @@ class TurnTimes:
     """`output_audio_buffer.started`: the service begins to send sound."""
     word: float | None = None
     """The first word of text or transcript."""
+    packet: float | None = None
+    """The packet with the first audible sample came."""
     sound: float | None = None
     """The first audible sample at the loudspeaker."""
 
@@ -64,10 +66,11 @@ class TurnTimer:
             return None
         return self._began + self._times.announced
 
-    def sounded(self, at: float) -> None:
-        """The first audible sample after `listens_from` was played."""
+    def sounded(self, at: float, came: float | None = None) -> None:
+        """The first audible sample after `listens_from` was played; `came`: when its packet had come."""
         if self._began is not None:
-            self._times = replace(self._times, sound=at - self._began)
+            packet = None if came is None else came - self._began
+            self._times = replace(self._times, packet=packet, sound=at - self._began)
             self._finish()
 
     def take(self) -> list[TurnTimes]:

@@ -15,6 +15,8 @@ from rtcli.records import dataclass
 
 DEFAULT_MODEL = "gpt-realtime-2"
 DEFAULT_VOICE = "marin"
+VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
+"""Those of the official SDK (`realtime_audio_config_output.py`); a service may know others."""
 DEFAULT_TRANSCRIBER = "gpt-transcribe"
 """Works with the service's own turn detection, unlike `gpt-live-transcribe`, and is not due to be shut down."""
 COMMIT_BY_CLIENT = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})

@@ -4,8 +4,11 @@ Rules:
 1. An item takes its place when it begins: the user's at `speech_started` or `committed`, the model's when its item is
    added. It is shown once, whole, when everything before it has been shown or given up.
 2. The model's words wait until its voice is over (its text, when there is no voice).
-3. The user's words come late: transcription runs beside the response. What is over behind them waits `PATIENCE`
-   seconds; then it is shown without them, and they come when they come, marked as late.
+3. The user's words come late: transcription runs beside the response. An answer that is over behind them waits
+   `PATIENCE` seconds (other words of the user `CAPTIONS`); then it is shown without them, and they come when they come,
+   marked as late.
+4. Of a voice that was interrupted the words have come and were not all heard. No event says how far it came in them:
+   the time it sounded tells, at the pace of the answers before it.
 """
 
 from __future__ import annotations
@@ -18,13 +21,33 @@ from rtcli.records import dataclass
 
 
 PATIENCE = 3.0
-"""Seconds that what is over waits for the words spoken before it."""
+"""Seconds that an answer which is over waits for the words spoken before it."""
+CAPTIONS = 6.0
+"""Seconds that what the user said waits for what the user had said before it."""
 HOPE = 15.0
 """Seconds without news after which nobody waits any more for what the user said."""
 _KEPT = 512
 """Items remembered of each kind; a call that leaves more of them unfinished loses the oldest."""
 
+PACE = 15.0
+"""Letters a second of a voice that has not been heard yet; a character of East Asia counts as `_WIDE`."""
+_WIDE, _FIRST_WIDE = 3, 0x2E80
+_SLOWEST, _FASTEST = 5.0, 40.0
+"""A pace outside tells of a lost event, not of a voice."""
+
 V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Of a response that is over."""
+
+    seconds: float | None = None
+    """How long it sounded; None where there was none."""
+    interrupted: bool = False
+
+
+NO_VOICE = Voice()
 
 
 @dataclass(slots=True)
@@ -44,6 +67,7 @@ class _Entry:
     """The user has not stopped yet."""
     typed: bool = False
     cut: bool = False
+    heard: str | None = None
 
     @property
     def text(self) -> str:
@@ -59,6 +83,7 @@ class Transcript:
         self._told: dict[str, None] = {}
         """Items that were shown, or that need not be."""
         self._ready: list[Words] = []
+        self._pace = PACE
 
     @property
     def waiting(self) -> bool:
@@ -132,12 +157,24 @@ class Transcript:
         if entry and not entry.parts.get(index):
             self.said(item_id, response_id, index, text, now)
 
-    def said_all(self, response_id: str, now: float, *, cut: bool) -> None:
+    def said_all(self, response_id: str, now: float, *, cut: bool, voice: Voice = NO_VOICE) -> None:
         """The response is over, its voice included."""
-        for entry in self._entries.values():
-            if entry.speaker == "model" and entry.response_id == response_id:
-                entry.cut = entry.cut or cut
-                _over(entry, now)
+        said = [each for each in self._entries.values() if each.speaker == "model" and each.response_id == response_id]
+        for entry in said:
+            entry.cut = entry.cut or cut
+            _over(entry, now)
+        if voice.seconds is not None and voice.interrupted:
+            self._note_heard(said, voice.seconds)
+        elif voice.seconds and not cut:
+            pace = sum(_weight(entry.text) for entry in said) / voice.seconds
+            self._pace = pace if _SLOWEST <= pace <= _FASTEST else self._pace
+
+    def _note_heard(self, said: list[_Entry], seconds: float) -> None:
+        """Rule 4."""
+        left = seconds * self._pace
+        for entry in said:
+            entry.heard = _beginning(entry.text, left)
+            left = max(0.0, left - _weight(entry.text))
 
     # ---- what may be shown ----
 
@@ -185,7 +222,15 @@ class Transcript:
             _keep(self._told, entry.item_id, None)
         if entry.text:
             self._ready.append(
-                Words(entry.speaker, entry.item_id, entry.text, typed=entry.typed, cut=entry.cut, late=late)
+                Words(
+                    entry.speaker,
+                    entry.item_id,
+                    entry.text,
+                    typed=entry.typed,
+                    cut=entry.cut,
+                    late=late,
+                    heard=entry.heard,
+                )
             )
 
     def _give_up(self, entry: _Entry) -> None:
@@ -198,12 +243,33 @@ class Transcript:
             return False
         if not entry.speaking and now >= entry.touched_at + HOPE:
             return True
-        return any(other.over_at is not None and now >= other.over_at + PATIENCE for other in self._entries.values())
+        return any(
+            other.over_at is not None and now >= other.over_at + _patience(other) for other in self._entries.values()
+        )
+
+
+def _patience(entry: _Entry) -> float:
+    """What was spoken later than words that have not come stays behind them: a captioner's lines keep their order."""
+    return PATIENCE if entry.speaker == "model" or entry.typed else CAPTIONS
 
 
 def _grown(entry: _Entry, index: int, delta: str) -> Growing:
     entry.parts[index] = entry.parts.get(index, "") + delta
     return Growing(entry.speaker, entry.item_id, entry.text)
+
+
+def _weight(text: str) -> int:
+    return sum(_WIDE if ord(letter) >= _FIRST_WIDE else 1 for letter in text)
+
+
+def _beginning(text: str, weight: float) -> str:
+    """As much of a text as weighs that, in whole words."""
+    for at, letter in enumerate(text):
+        weight -= _weight(letter)
+        if weight < 0:
+            splits = letter.isspace() or _weight(letter) == _WIDE
+            return (text[:at] if splits else text[:at].rpartition(" ")[0]).rstrip()
+    return text
 
 
 def _over(entry: _Entry, now: float) -> None:

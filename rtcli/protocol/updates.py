@@ -105,6 +105,8 @@ class Words:
     """Not said to the end: interrupted, cancelled, or the token limit."""
     late: bool = False
     """Recognised only after the answer to it had been shown."""
+    heard: str | None = None
+    """How far an interrupted voice had come, as nearly as its pace tells; None for what was not interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,14 @@ class Vitals:
     muted: bool
     listening: bool = False
     """A microphone is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Using:
+    """The ends of the sound that are open, when one of them changes: names of devices or files, None for none."""
+
+    microphone: str | None
+    speaker: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +230,7 @@ Update = (
     | Words
     | Activity
     | Vitals
+    | Using
     | Stats
     | TurnTimed
     | Spent

@@ -1,6 +1,7 @@
 """Events as lines for people: direction, type, the words that matter. Pure.
 
 An entry is a line of the JSON view (`ndjson`), so what is shown here and what a pipe reads are the same things.
+Over 400 lines by the table of what matters in each type of event, which is best read in one place.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from rtcli.protocol.codec import Json, JsonObject, NotJson, parse, text_of
 from rtcli.protocol.updates import Relayed, Stats, Update
+from rtcli.protocol.usage import dollars
 from rtcli.records import dataclass
 from rtcli.terminal.ndjson import Direction, Document, documents
 from rtcli.terminal.text import safe, safe_lines
@@ -331,9 +333,29 @@ def _stats(event: JsonObject) -> str:
     )
 
 
+def _usage(event: JsonObject) -> str:
+    cost = dollars(event["cost_usd"]) if "cost_usd" in event else None
+    return _joined(f"{event['input_tokens']} tokens in, {event['output_tokens']} out so far", cost)
+
+
 def _latency(event: JsonObject) -> str:
-    total = event.get("total")
-    return "" if total is None else _joined(f"{total * 1000:.0f} ms", event.get("response_id"))
+    return _joined(steps(event), event.get("response_id"))
+
+
+def steps(times: JsonObject) -> str:
+    """How long an answer took, step by step: `committed 3, response 45, packet 240, heard 268 ms`."""
+    told = [f"{name} {times[step] * 1000:.0f}" for step, name in STEPS if times.get(step) is not None]
+    return f"{', '.join(told)} ms" if told else ""
+
+
+STEPS = (
+    ("committed", "committed"),
+    ("created", "response"),
+    ("word", "word"),
+    ("packet", "packet"),
+    ("sound", "heard"),
+)
+"""Of `TurnTimes`, and their names for people."""
 
 
 _ABOUT: dict[str, Callable[[JsonObject], str]] = {
@@ -364,6 +386,7 @@ _ABOUT: dict[str, Callable[[JsonObject], str]] = {
     "rtcli.tool": _arguments,
     "rtcli.stats": _stats,
     "rtcli.latency": _latency,
+    "rtcli.usage": _usage,
     "rtcli.warning": _message,
     "rtcli.error": _message,
     "rtcli.closed": _closed,

@@ -18,6 +18,7 @@ from rtcli.errors import ServiceError
 from rtcli.protocol.codec import text_of
 from rtcli.protocol.updates import Closed, Connected, EventIn, Notice, Ready, Refused, Relayed, Update, Words
 from rtcli.terminal import lines, ndjson
+from rtcli.terminal.summary import Summary
 
 
 class Face(Protocol):
@@ -51,7 +52,7 @@ class PlainFace:
     """The model's words on standard output, everything else on standard error.
 
     In a transcription session what was heard is the result.
-    On a terminal both sides are labelled there; in a pipe there is one bare line a turn.
+    On a terminal both sides are labelled there; in a pipe there is one bare line a turn. At the end it is summed up.
     """
 
     def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False, color: bool = True) -> None:
@@ -61,8 +62,12 @@ class PlainFace:
         self._refused: ServiceError | None = None
         self._result = "model"
         """Whose words are the result."""
+        self._summary = Summary()
 
-    def show(self, update: Update, at: float) -> None:  # noqa: ARG002 - words have no clock
+    def show(self, update: Update, at: float) -> None:
+        self._summary.take(update, at)
+        if isinstance(update, Closed) and not self._quiet:
+            self._sum_up()
         if isinstance(update, Ready) and update.session.get("type") == "transcription":
             self._result = "you"
         if isinstance(update, Words):
@@ -79,11 +84,16 @@ class PlainFace:
 
     def _show_words(self, said: Words) -> None:
         if said.speaker == self._result and not self._out.is_terminal:
-            self._out.file.write(lines.bare_words(said) + "\n")
+            if text := lines.bare_words(said):
+                self._out.file.write(text + "\n")
             self._out.file.flush()
         elif said.speaker == self._result or not (said.typed or self._quiet):
             target = self._out if self._out.is_terminal else self._err
             self._print(target, lines.words(said))
+
+    def _sum_up(self) -> None:
+        for line in self._summary.lines(self._err.width if self._err.is_terminal else 10_000):
+            self._print(self._err, line)
 
     @staticmethod
     def _print(target: Console, line: Text) -> None:

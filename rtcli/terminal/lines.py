@@ -35,8 +35,8 @@ _NARROW = 20
 def words(said: Words) -> Text:
     """Both sides labelled, further lines under the first."""
     label = LABELS[said.speaker]
-    lines = safe_lines(said.text)
-    marks = [mark for mark, on in (("—", said.cut), (" (late)", said.late)) if on]
+    lines = safe_lines(told(said))
+    marks = [mark for mark, on in (("—", said.cut), (" (not heard)", said.heard == ""), (" (late)", said.late)) if on]
     text = Text().append(label, style=f"rt.{said.speaker}")
     text.append("  " + ("\n" + " " * (len(label) + 2)).join(lines), style="")
     text.append("".join(marks), style="rt.quiet")
@@ -56,9 +56,14 @@ def hung(line: Text, console: Console, indent: int) -> Text:
     return Text("\n").join(rows)
 
 
+def told(said: Words) -> str:
+    """The words as they were spoken: of an interrupted voice those that were heard."""
+    return said.text if said.heard is None else said.heard
+
+
 def bare_words(said: Words) -> str:
     """For a pipe: one turn, one line, nothing else."""
-    return safe(said.text)
+    return safe(told(said))
 
 
 def error_line(error: BaseException) -> Text:

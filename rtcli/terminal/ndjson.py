@@ -10,8 +10,8 @@ milliseconds since the output began; `dir` is `in` from the service, `out` to it
 
     rtcli.connected  call_id
     rtcli.ready      session
-    rtcli.turn       speaker, item_id, text, typed, cut, late
-    rtcli.latency    spoken, response_id, committed, created, announced, word, sound, total (seconds or null)
+    rtcli.turn       speaker, item_id, text, typed, cut, late, heard (of an interrupted voice)
+    rtcli.latency    spoken, response_id, committed, created, announced, word, packet, sound, total (seconds)
     rtcli.usage      tokens, cost and more, of the call so far (`rtcli.protocol.usage.Bill.to_json`)
     rtcli.stats      round_trip, lost, jitter, playout, unsent; once a second
     rtcli.tool       call_id, name, arguments

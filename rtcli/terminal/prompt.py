@@ -4,8 +4,8 @@ It runs a loop of its own in a thread of its own: measured, a prompt on the loop
 seconds when nobody read the terminal. What is printed above it goes through `print_above`, whole lines only, which
 waits while the terminal does.
 
-Three things the library does not do for a prompt that lives for an hour are done here, each with its reason beside it:
-printing without leaving raw mode, erasing what a resized terminal has wrapped, and coming back after a stop.
+Four things the library does not do for a prompt that lives for an hour are done here, each with its reason beside it:
+printing and completing without leaving raw mode, erasing what a resized terminal has wrapped, coming back after a stop.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,7 @@ from typing import Any
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.application.current import set_app
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.data_structures import Point
-from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -36,7 +35,6 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.patch_stdout import patch_stdout
-from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from rtcli.records import dataclass
@@ -81,6 +79,10 @@ class Keys:
     """Ctrl-X."""
     events: Callable[[], None]
     """Ctrl-E."""
+    complete: Callable[[str], list[str]]
+    """Tab: what the line up to the cursor may become."""
+    choices: Callable[[list[str]], None]
+    """Tab, where it may become several things: what they differ in."""
 
 
 class Prompt:
@@ -90,18 +92,17 @@ class Prompt:
         *,
         above: Callable[[int], Sequence[Sequence[Styled]]],
         below: Callable[[int], Sequence[Styled]],
-        commands: Sequence[tuple[str, str]],
         history: Path | None = None,
         color: bool = True,
     ) -> None:
-        """`above`, `below`: lines over and under the edited one, for a width in columns; `commands`: name and help."""
+        """`above`, `below`: lines over and under the edited one, for a width in columns."""
         self._keys = keys
         self._above = above
         self._below = below
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = threading.Event()
         self._over = threading.Event()
-        self._closing = False
+        self._begun = self._closing = False
         self._stale = False
         """A redraw is due."""
         self._drawn_at = 0.0
@@ -114,8 +115,6 @@ class Prompt:
             self._message,
             bottom_toolbar=self._toolbar,
             key_bindings=self._bindings(),
-            completer=_Commands(commands),
-            complete_style=CompleteStyle.READLINE_LIKE,
             reserve_space_for_menu=0,
             history=_history(history),
             style=STYLE,
@@ -129,8 +128,9 @@ class Prompt:
     # ---- from other threads ----
 
     def start(self) -> None:
-        if self._closing:  # the face broke before there was a call
+        if self._closing or self._begun:  # or the face broke before there was a call
             return
+        self._begun = True
         self._saved = _settings_of_terminal()
         atexit.register(self._give_back)
         threading.Thread(target=self._run, name="prompt", daemon=True).start()
@@ -147,7 +147,7 @@ class Prompt:
             return
         try:
             asyncio.run_coroutine_threadsafe(self._write(write), loop).result()
-        except (RuntimeError, asyncio.CancelledError):  # the prompt ended meanwhile
+        except (RuntimeError, CancelledError):  # the prompt ended meanwhile
             write()
 
     def resume(self) -> None:
@@ -193,6 +193,9 @@ class Prompt:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
+        except OSError as error:
+            _log.info("the terminal is gone: %s", error)
+            self._keys.end()
         except Exception:  # noqa: BLE001 - whatever breaks here, the call ends in order
             _log.exception("the prompt broke")
             self._keys.end()
@@ -202,6 +205,7 @@ class Prompt:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_broken)
         with patch_stdout(raw=True):
             while not self._closing:
                 try:
@@ -284,6 +288,18 @@ class Prompt:
             with set_app(app):
                 self._resized()
 
+    def _complete(self, pressed: KeyPressEvent) -> None:
+        """The library's own way leaves raw mode to list what there is."""
+        buffer = pressed.current_buffer
+        typed = buffer.document.text_before_cursor
+        found = self._keys.complete(typed)
+        common = os.path.commonprefix(found)  # noqa: RUF071 - character by character is what is meant
+        if len(found) == 1 or (len(common) > len(typed) and common.startswith(typed)):
+            buffer.delete_before_cursor(len(typed))
+            buffer.insert_text(common)
+        elif found:
+            self._keys.choices([each[differing(common) :] for each in found])
+
     def _suspend(self, _: KeyPressEvent) -> None:
         self._follow_size()
         self._stopped = run_in_terminal(self._stop)
@@ -297,9 +313,12 @@ class Prompt:
 
     def _continued(self) -> None:
         """Whatever ran meanwhile set the terminal as it liked."""
+        import termios  # where there is SIGCONT there is this
+
         app = self._session.app
         if app.is_running:
-            app.input.raw_mode().__enter__()
+            with suppress(termios.error):  # the window was closed, which comes with SIGCONT too
+                app.input.raw_mode().__enter__()
             if time.monotonic() - self._back_at > 1:  # stopped by somebody else, and nothing is drawn yet
                 app.renderer.reset()
             app.invalidate()
@@ -326,6 +345,7 @@ class Prompt:
         bindings.add("c-x", eager=True)(_calling(self._keys.interrupt))
         bindings.add("c-t", eager=True)(_calling(self._keys.mute))
         bindings.add("c-e", eager=True)(_calling(self._keys.events))
+        bindings.add("tab", eager=True)(self._complete)
         bindings.add("c-c", eager=True)(_calling(self._keys.hang_up))
         bindings.add("c-d", filter=empty, eager=True)(_calling(self._keys.end))
         if hasattr(signal, "SIGTSTP"):
@@ -333,11 +353,24 @@ class Prompt:
         return bindings
 
 
+def _broken(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A callback failed. In a terminal that is gone all of them do; `prompt_async` ends by itself then."""
+    if isinstance(context.get("exception"), OSError):
+        _log.info("the terminal is gone: %s", context["exception"])
+    else:
+        loop.default_exception_handler(context)
+
+
 def _calling(action: Callable[[], None]) -> Callable[[KeyPressEvent], None]:
     def pressed(_: KeyPressEvent) -> None:
         action()
 
     return pressed
+
+
+def differing(common: str) -> int:
+    """Where the word begins in which lines differ that begin with `common`."""
+    return max(common.rfind(" "), common.rfind("/", 1)) + 1
 
 
 def wrapped(widths: Sequence[int], column: int, columns: int) -> tuple[int, int]:
@@ -375,17 +408,3 @@ def _history(path: Path | None) -> History:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     return FileHistory(str(path))
-
-
-class _Commands(Completer):
-    def __init__(self, commands: Sequence[tuple[str, str]]) -> None:
-        self._commands = commands
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        del complete_event
-        typed = document.text_before_cursor
-        if not typed.startswith("/") or " " in typed:
-            return
-        for name, text in self._commands:
-            if name.startswith(typed):
-                yield Completion(name, start_position=-len(typed), display_meta=text)

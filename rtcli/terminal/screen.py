@@ -17,11 +17,13 @@ from pathlib import Path
 
 from rich.text import Text
 
-from rtcli.protocol.updates import Closed, EventIn, EventOut, Stats, Update, Words
-from rtcli.protocol.usage import dollars
+from rtcli.protocol.server_events import SessionUpdated
+from rtcli.protocol.updates import Closed, EventIn, EventOut, Update, Words
 from rtcli.records import dataclass
 from rtcli.terminal import lines
+from rtcli.terminal.events import session_words
 from rtcli.terminal.faces import console
+from rtcli.terminal.figures import LABEL, cost_lines, stats_lines
 from rtcli.terminal.prompt import Keys, Prompt
 from rtcli.terminal.scroll import DETAILS, Detail, Line, Scroll
 from rtcli.terminal.status import Status, growing_lines, status_line
@@ -36,7 +38,7 @@ most, because the loop that receives RTP needs the interpreter too.
 """
 LOOK = 0.2
 """Seconds between two looks at what the user wished for."""
-MOST = 200
+MOST = 400
 """Lines that wait for their batch."""
 BEHIND, CATCHING_UP = 0.5, 1.0
 """Seconds that an update has waited when what waits is too much to be printed as it comes, and those between two
@@ -66,7 +68,10 @@ class Screen:
         ptt: bool = False,
         color: bool = True,
         quiet: bool = False,
+        at_once: bool = False,
     ) -> None:
+        """`at_once`: the prompt comes with the first look, and not only by `start`."""
+        self._at_once = at_once
         self._status = Status(ptt=ptt)
         self._summary = Summary()
         self.detail: Detail = detail
@@ -77,7 +82,6 @@ class Screen:
             keys,
             above=lambda columns: growing_lines(self._status, columns),
             below=lambda columns: status_line(self._status, columns, time.monotonic()),
-            commands=commands,
             history=history,
             color=color,
         )
@@ -113,6 +117,9 @@ class Screen:
 
     def rest(self) -> float | None:
         with self._giving_back():
+            if self._at_once:
+                self._at_once = False
+                self._prompt.start()
             return self._rest()
 
     @contextmanager
@@ -218,9 +225,10 @@ class Screen:
                 width = max(len(name) for name, _ in self._commands) + 2
                 return [Line(Text(f"{name:<{width}}{text}", style="rt.quiet"), width) for name, text in self._commands]
             case "stats":
-                texts = stats_lines(self._status.stats)
+                told = stats_lines(self._status.stats, self._status.times)
+                return [Line(Text(text, style="rt.quiet"), LABEL) for text in told]
             case "cost":
-                texts = [f"{self._status.tokens} tokens, {dollars(self._status.cost)}"]
+                texts = cost_lines(self._status.bill)
             case _:
                 texts = [f"events: {self.detail}"]
         return [Line(Text(text, style="rt.quiet"), 2) for text in texts]
@@ -246,8 +254,16 @@ class Screen:
     def _lines(self, update: Update) -> list[Line]:
         if isinstance(update, Words):
             return [Line(lines.words(update), lines.INDENT)]
+        if isinstance(update, EventIn) and isinstance(update.event, SessionUpdated):
+            return self._session_line(update.event)
         line = lines.status(update)
         return [Line(line)] if line is not None and (lines.is_error(update) or not self._quiet) else []
+
+    def _session_line(self, updated: SessionUpdated) -> list[Line]:
+        """Somebody changed it in mid-call; what it is now."""
+        if self._status.ready_at is None or self.detail != "none" or self._quiet:
+            return []
+        return [Line(Text(f"session: {session_words(updated.session)}", style="rt.quiet"), 2)]
 
     def _flush(self) -> None:
         ready = self._scroll.take()
@@ -281,17 +297,3 @@ class Screen:
 
 def _words(text: str) -> Line:
     return Line(lines.words(Words("you", "", text)), lines.INDENT)
-
-
-def stats_lines(stats: Stats | None) -> list[str]:
-    if stats is None:
-        return ["no figures yet"]
-    trip = "?" if stats.round_trip is None else f"{stats.round_trip * 1000:.0f} ms"
-    lost = "?" if stats.lost is None else f"{stats.lost:.1%}"
-    effect = "" if stats.erle_db is None else f", {stats.erle_db:.0f} dB taken off"
-    wire = f"round trip {trip}, lost {lost}, {stats.unsent} bytes of events unsent, echo {stats.echo}{effect}"
-    figures = [
-        f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in stats.playout.items()
-    ]
-    return [wire, "playout: " + ", ".join(figures)]

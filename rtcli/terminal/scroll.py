@@ -136,5 +136,6 @@ KEY_EVENTS = frozenset(
         "output_audio_buffer.stopped",
         "output_audio_buffer.cleared",
         "response.function_call_arguments.done",
+        "rtcli.latency",
     }
 )

@@ -14,6 +14,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from rtcli.protocol.codec import JsonObject
+from rtcli.protocol.latency import TurnTimes
 from rtcli.protocol.server_events import OutputAudioBufferStarted
 from rtcli.protocol.updates import (
     Activity,
@@ -28,11 +29,13 @@ from rtcli.protocol.updates import (
     Stats,
     TurnTimed,
     Update,
+    Using,
     Vitals,
     Words,
 )
 from rtcli.protocol.usage import Bill, dollars
 from rtcli.records import dataclass
+from rtcli.terminal.figures import amount
 from rtcli.terminal.lines import LABELS
 from rtcli.terminal.text import safe
 
@@ -64,11 +67,11 @@ class Status:
     """When the session was ready (seconds, monotonic)."""
     activity: Activity = field(default=Activity(user_speaking=False, model_speaking=False, thinking=False))
     vitals: Vitals = field(default=Vitals(level=0.0, muted=False))
+    using: Using = field(default=Using(None, None))
     stats: Stats | None = None
-    latency: float | None = None
-    """Seconds, of the last turn."""
-    tokens: int = 0
-    cost: float | None = None
+    times: TurnTimes | None = None
+    """Of the last turn."""
+    bill: Bill = field(default_factory=Bill)
     growing: tuple[Growing, ...] = ()
     """Unfinished turns, in the order they began."""
     typed: tuple[str, ...] = ()
@@ -99,10 +102,6 @@ def _without(growing: tuple[Growing, ...], item_id: str) -> tuple[Growing, ...]:
     return tuple(each for each in growing if each.item_id != item_id)
 
 
-def _spending(bill: Bill) -> dict[str, Any]:
-    return {"tokens": bill.tokens.input + bill.tokens.output, "cost": bill.cost}
-
-
 def _kind(session: JsonObject) -> dict[str, Any]:
     return {"limited": "expires_at" in session, "transcribes": session.get("type") == "transcription"}
 
@@ -118,9 +117,10 @@ _CHANGES: dict[type, Callable[[Status, Any, float], dict[str, Any]]] = {
     EventIn: lambda status, it, _: _heard(status, it),
     Activity: lambda _, it, __: {"activity": it},
     Vitals: lambda _, it, __: {"vitals": it},
+    Using: lambda _, it, __: {"using": it},
     Stats: lambda _, it, __: {"stats": it},
-    TurnTimed: lambda _, it, __: {"latency": it.times.total},
-    Spent: lambda _, it, __: _spending(it.bill),
+    TurnTimed: lambda _, it, __: {"times": it.times},
+    Spent: lambda _, it, __: {"bill": it.bill},
     Growing: lambda status, it, _: {"growing": _grown(status.growing, it)},
     Words: lambda status, it, _: {"growing": _without(status.growing, it.item_id)},
     Closed: lambda *_: {"step": "closed", "growing": ()},
@@ -210,7 +210,7 @@ def _state(status: Status) -> _Part:
 
 def _microphone(status: Status) -> _Part:
     if not status.vitals.listening:
-        return _Part(1, "class:status.quiet", "no mic", "")
+        return _Part(1, "class:status.quiet", "" if status.step else "no mic", "")
     if status.ptt:
         talking = f"your turn {meter(status.vitals.level)}"
         return _Part(1, "class:you", talking, talking) if not status.vitals.muted else _Part(1, *_TALK)
@@ -245,19 +245,20 @@ def _time_left(status: Status, now: float) -> _Part:
 
 
 def _latency(status: Status) -> _Part:
-    if status.latency is None:
+    latency = status.times.total if status.times else None
+    if latency is None:
         return _Part(4, "", "")
-    text = f"{status.latency * 1000:.0f} ms"
-    style = "class:status.alert" if status.latency > 1 else "class:status.quiet"
+    text = f"{latency * 1000:.0f} ms"
+    style = "class:status.alert" if latency > 1 else "class:status.quiet"
     return _Part(4, style, f"answer {text}", text)
 
 
 def _spent(status: Status) -> _Part:
-    if not status.tokens:
+    used = amount(status.bill)
+    if not used:
         return _Part(5, "", "")
-    tokens = f"{status.tokens / 1000:.1f}k" if status.tokens >= 1000 else str(status.tokens)
-    money = "" if status.cost is None else dollars(status.cost)
-    return _Part(5, "class:status.quiet", f"{tokens} tokens {money}".strip(), money or f"{tokens} tok")
+    money = "" if status.bill.cost is None else dollars(status.bill.cost)
+    return _Part(5, "class:status.quiet", f"{used} {money}".strip(), money or used)
 
 
 def _echo(status: Status) -> _Part:

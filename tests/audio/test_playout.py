@@ -168,6 +168,10 @@ def test_discontinuous_transmission_is_no_loss_and_the_speech_after_it_is_in_tim
     begun = run.playout.first_sound_after(4.0)
     assert begun is not None
     assert 5.0 < begun < 5.1
+    came = run.playout.came_at(begun)
+    assert came is not None
+    assert 0 < begun - came <= 0.06
+    assert run.playout.came_at(begun + 0.01) is None
     assert run.delay() <= 0.05
 
 

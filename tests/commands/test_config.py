@@ -121,11 +121,11 @@ def test_no_secret_is_ever_shown(run: Run, file: Path, monkeypatch: pytest.Monke
 
 
 def test_get_prints_the_bare_value(run: Run, file: Path) -> None:
-    file.write_text('audio.input = "Mac Book"\nice_servers = ["stun:a"]\n[profiles.work]\nsave = true\n')
+    file.write_text('audio.input = "Mac Book"\nice_servers = ["stun:a"]\n[profiles.work]\nhistory = true\n')
     assert run("get", "audio.input")[0] == "Mac Book\n"
     assert run("get", "ice_servers")[0] == '["stun:a"]\n'
-    assert run("get", "save")[0] == "false\n"
-    assert run("get", "save", "-p", "work")[0] == "true\n"
+    assert run("get", "history")[0] == "false\n"
+    assert run("get", "history", "-p", "work")[0] == "true\n"
     assert run("get", "server")[0] == ""
     assert run("get", "headers.X")[0] == ""
 
@@ -218,7 +218,7 @@ def test_the_profile_of_the_variable_counts_for_changes_and_the_default_one_does
     [
         ("vad", "loud", "vad is 'loud'; expected one of server, semantic, off"),
         ("connect_timeout", "ten", "connect_timeout is 'ten'; expected a number of seconds, 0.1 to 600"),
-        ("save", "perhaps", "save is 'perhaps'; expected true or false"),
+        ("history", "perhaps", "history is 'perhaps'; expected true or false"),
         ("prices", "{", "prices is '{'; expected a table of prices for each model"),
         ("headers.A", "a\nb", "headers.A does not fit; expected headers"),
         ("headers.Authorization", f"Bearer {KEY}", "headers.Authorization holds an API key in the clear"),
@@ -259,10 +259,10 @@ def test_a_path_is_kept_as_it_was_meant_where_it_was_typed(
 
 
 def test_one_wrong_value_does_not_keep_others_from_being_repaired(run: Run, file: Path) -> None:
-    file.write_text("vad = 'loud'\nsave = 'perhaps'\n")
+    file.write_text("vad = 'loud'\nhistory = 'perhaps'\n")
     _, err = run("set", "vad", "off")
-    assert err == f"set vad in {file}\nwarning: {file}: save is 'perhaps'; expected true or false\n"
-    assert run("set", "save", "on")[1] == f"set save in {file}\n"
+    assert err == f"set vad in {file}\nwarning: {file}: history is 'perhaps'; expected true or false\n"
+    assert run("set", "history", "on")[1] == f"set history in {file}\n"
 
 
 def test_unset_takes_out_values_typing_errors_keys_and_profiles(run: Run, file: Path) -> None:

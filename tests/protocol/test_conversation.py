@@ -378,6 +378,35 @@ def test_an_answer_made_and_not_begun_to_sound_is_dropped_by_barge_in() -> None:
     assert not scene.conversation._answers
 
 
+@pytest.mark.parametrize("how", ["key", "speech"])
+def test_of_an_interrupted_answer_what_was_heard_until_then_is_known(how: str) -> None:
+    scene = Scene.ready()
+    scene.begins("resp_1", "item_m")
+    scene.voice("started")
+    scene.speaks("resp_1", "item_m", "At the end of a long pier stood a house.")
+    scene.passes(1.0, audible=True)
+    if how == "key":
+        scene.does(Interrupt())
+    else:
+        scene.receives("input_audio_buffer.speech_started", item_id="item_u", audio_start_ms=0)
+    scene.passes(0.5)  # the other side hears of it later, and says so later still
+    scene.made(status="cancelled")
+    scene.voice("cleared")
+    scene.closes()
+    (words,) = [update for update in scene.updates if isinstance(update, Words) and update.speaker == "model"]
+    assert (words.heard, words.cut) == ("At the end of a", True)
+
+
+def test_of_an_answer_that_had_not_begun_to_sound_nothing_was_heard() -> None:
+    scene = Scene.ready()
+    scene.answers_by_voice()
+    scene.begins("resp_2", "item_2")
+    scene.speaks("resp_2", "item_2", "Never said.")
+    scene.made("resp_2")
+    scene.does(Interrupt())
+    assert [update.heard for update in scene.updates if isinstance(update, Words)] == [None, ""]
+
+
 @pytest.mark.parametrize("interrupts", [True, False])
 def test_the_users_speech_silences_the_speaker_only_where_it_interrupts(*, interrupts: bool) -> None:
     scene = Scene.ready(turn_detection={**VAD, "interrupt_response": interrupts})

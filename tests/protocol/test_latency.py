@@ -23,7 +23,7 @@ def test_a_spoken_turn_is_timed_to_its_first_audible_sample() -> None:
     timer.event("output_audio_buffer.started", 10.2, response_id="r")
     timer.delta("response.output_audio_transcript.delta", 10.25)
     assert (before, timer.listens_from) == (None, 10.2)
-    timer.sounded(10.4)
+    timer.sounded(10.4, 10.37)
     (times,) = timer.take()
     assert round(times.total or 0, 3) == 0.4
     assert [round(value or 0, 3) for value in (times.committed, times.created, times.announced, times.word)] == [
@@ -32,6 +32,7 @@ def test_a_spoken_turn_is_timed_to_its_first_audible_sample() -> None:
         0.2,
         0.25,
     ]
+    assert round(times.packet or 0, 3) == 0.37
     assert timer.take() == []
 
 

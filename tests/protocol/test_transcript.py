@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcli.protocol.transcript import HOPE, PATIENCE, Transcript
+from rtcli.protocol.transcript import CAPTIONS, HOPE, PATIENCE, Transcript, Voice
 from rtcli.protocol.updates import Growing, Words
 
 
@@ -91,8 +91,8 @@ def test_a_transcript_that_never_comes_does_not_stop_the_captions_behind_it() ->
         transcript.hear(f"u{number}", 0.0)
         transcript.committed(f"u{number}", 0.0)
     transcript.heard("u1", 0, "second", 1.0)
-    assert transcript.release(1.0 + PATIENCE - 0.1) == []
-    assert texts(transcript.release(1.0 + PATIENCE)) == ["second"]
+    assert transcript.release(1.0 + CAPTIONS - 0.1) == []
+    assert texts(transcript.release(1.0 + CAPTIONS)) == ["second"]
 
 
 def test_a_question_nobody_answers_is_hoped_for_for_a_while() -> None:
@@ -249,3 +249,47 @@ def test_every_item_is_shown_once_and_nothing_is_waited_for_for_ever(
     assert not transcript.waiting
     shown += transcript.release_all()
     assert len({said.item_id for said in shown}) == len(shown)
+
+
+def interrupted(text: str, *, after: float, before: tuple[str, float] | None = None) -> str | None:
+    """What was heard of a voice that said `text`, after an answer with so many seconds."""
+    transcript = Transcript()
+    if before:
+        transcript.said("m0", "r0", 0, before[0], 0.0)
+        transcript.said_all("r0", 0.0, cut=False, voice=Voice(before[1]))
+    transcript.said("m1", "r1", 0, text, 1.0)
+    transcript.said_all("r1", 1.0, cut=True, voice=Voice(after, interrupted=True))
+    words = transcript.release(1.0)[-1]
+    assert (words.text, words.cut) == (text, True)
+    return words.heard
+
+
+def test_an_interrupted_voice_is_shown_as_far_as_it_was_heard_in_whole_words() -> None:
+    assert interrupted("At the end of a long pier stood a house.", after=1.0) == "At the end of a"
+    assert interrupted("At the end of a long pier stood a house.", after=0.0) == ""
+    assert interrupted("Short.", after=5.0) == "Short."
+    assert interrupted("昔々あるところに", after=1.0) == "昔々あると"
+
+
+def test_how_far_it_came_is_judged_by_the_pace_of_the_answer_before() -> None:
+    slow = ("x" * 80, 10.0)
+    assert interrupted("At the end of a long pier stood a house.", after=1.0, before=slow) == "At the"
+    never_ended = ("x" * 80, 60.0)
+    assert interrupted("At the end of a long pier stood a house.", after=1.0, before=never_ended) == "At the end of a"
+
+
+def test_an_answer_in_text_that_was_cut_short_was_read_whole() -> None:
+    transcript = Transcript()
+    transcript.said("m1", "r1", 0, "Half an ans", 0.0)
+    transcript.said_all("r1", 1.0, cut=True)
+    assert transcript.release(1.0) == [Words("model", "m1", "Half an ans", cut=True)]
+
+
+def test_what_was_spoken_later_waits_for_what_was_spoken_before() -> None:
+    transcript = Transcript()
+    for item in ("u1", "u2"):
+        transcript.committed(item, 0.0)
+    transcript.heard("u2", 0, "second", 1.0)
+    assert transcript.release(1.0 + PATIENCE + 1.0) == []
+    transcript.heard("u1", 0, "first", 6.0)
+    assert transcript.release(6.0) == [Words("you", "u1", "first"), Words("you", "u2", "second")]

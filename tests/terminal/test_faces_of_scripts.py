@@ -1,4 +1,4 @@
-"""The faces of `send` and `tail`, and JSON lines with a filter."""
+"""The faces of `send`, `tail` and of `talk` in a pipe, and JSON lines with a filter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtcli.protocol.server_events import decode
 from rtcli.protocol.updates import Closed, EventIn, Notice, Ready, Refused, Update, Words
 from rtcli.terminal.answer import AnswerFace
 from rtcli.terminal.events import Filter, entry_of
-from rtcli.terminal.faces import JsonFace
+from rtcli.terminal.faces import JsonFace, PlainFace
 from rtcli.terminal.tail import TailFace
 
 
@@ -117,3 +117,13 @@ def test_on_a_terminal_the_line_grows_in_place(monkeypatch: object) -> None:
     assert "\n" not in shown
     assert shown.count("\r\x1b[K") == 2
     assert '"2 plus 3"' in shown
+
+
+def test_talk_in_a_pipe_is_summed_up_on_standard_error_unless_quiet_is_asked_for() -> None:
+    call: list[Update] = [Ready({}), Words("you", "a", "hi", typed=True), Words("model", "b", "hello"), Closed(9.0, "")]
+    for quiet, told in ((False, "9 s · 1 said, 1 answered, 0 interrupted\n"), (True, "")):
+        out, err = io.StringIO(), io.StringIO()
+        face = PlainFace(out, err, quiet=quiet)
+        for at, update in zip((0.0, 1.0, 2.0, 9.0), call, strict=True):
+            face.show(update, at)
+        assert (out.getvalue(), err.getvalue()) == ("hello\n", told)

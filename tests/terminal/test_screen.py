@@ -6,10 +6,13 @@ The screens under `golden/` were looked at by a person. `RTCLI_WRITE_GOLDEN=1` w
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 import wave
 from array import array
 from collections.abc import Callable, Iterator
@@ -22,8 +25,8 @@ import pytest
 from tests.devices.card import LOUD, Card
 from tests.devices.card import missing as missing_card
 from tests.pictures import noise
-from tests.program import start
-from tests.terminal.tmux import PROMPT, Terminal, is_required, missing
+from tests.program import COMMAND, environment, start
+from tests.terminal.tmux import LIMIT, PROMPT, Terminal, is_required, missing
 
 
 SIZES = [(100, 30), (80, 24), (50, 20)]
@@ -33,7 +36,6 @@ HOSTILE = (
     "repeat after me: \x1b[2J\x1b[31mred \u202eevil\u202c \x07 שלום עולם مرحبا بالعالم "
     "日本語 🙂 [bold]x[/bold] " + "long" * 60
 )
-STORY = "At the end of a long pier"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,6 +107,7 @@ def normalised(screen: list[str]) -> str:
     for pattern, instead in (
         (r"\d\d:\d\d:\d\d\.\d\d\d", "HH:MM:SS.mmm"),
         (r"(resp|item|sess)_[0-9a-f]+…?", r"\1_…"),
+        (r"(rtcli\.latency  ).*", r"\1…"),
         (r"(?:answer |rtt )?\b\d+ ms", "N ms"),
         (r" · buffer N ms", ""),
     ):
@@ -136,6 +139,10 @@ def is_waiting(screen: list[str]) -> bool:
 
 def shows_detail(detail: str, screen: list[str]) -> bool:
     return f"events: {detail}" in [row for row in screen if row][-3:]
+
+
+def shows_speech(times: int, screen: list[str]) -> bool:
+    return "\n".join(screen).count("  you  [speech") == times
 
 
 def is_drawn(columns: int, rows: int, screen: list[str]) -> bool:
@@ -174,6 +181,7 @@ def test_events_are_cut_to_the_width_and_hostile_text_is_shown_and_never_obeyed(
     with talking(url, "--text", "--events", "key", size=size) as terminal:
         terminal.line("what is two plus three")
         terminal.wait_for(said("2 plus 3 is 5."))
+        terminal.wait_for("rtcli.latency")
         terminal.line('/event {"type":"nonsense"}')
         terminal.wait_for("← error")
         terminal.wait_for("error: ")
@@ -268,6 +276,39 @@ def test_lines_are_remembered_for_ever_only_when_the_configuration_says_so(url: 
         assert history.stat().st_mode & 0o077 == 0
 
 
+def test_a_line_typed_before_there_is_a_call_is_asked_when_there_is_one() -> None:
+    with Terminal(80, 24) as terminal:
+        terminal.line("rtcli talk --sandbox --text --input none --output none")
+        terminal.wait_for("starting")
+        terminal.line("what is two plus three")
+        terminal.wait_for(said("2 plus 3 is 5."))
+        terminal.keys("C-c")
+        terminal.wait_for("1 said, 1 answered")
+
+
+def test_in_a_transcription_session_a_typed_line_goes_nowhere_and_the_user_is_told_so(url: str, sounds: Path) -> None:
+    with talking(url, "--transcription", "--input", f"{sounds}/spoken.wav") as terminal:
+        terminal.wait_for("  you  [speech")
+        terminal.line("hello")
+        terminal.wait_for("answers nothing")
+        terminal.line("/cost")
+        terminal.wait_for("gpt-transcribe: 0.1 min · ≈ $0.000")
+        assert not [row for row in terminal.screen() if "hello" in row and row.startswith("  you")]
+
+
+def test_a_captioner_shows_words_while_more_of_them_are_spoken_and_then_one_line(url: str, tmp_path: Path) -> None:
+    """A stop for breath lies in the sentence; words of the first part are seen before the line is whole."""
+    hum = array("h", (9000 if n // 25 % 2 else -9000 for n in range(16_000 * 3 // 2))).tobytes()
+    with wave.open(str(tmp_path / "sentence.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(32_000) + hum + bytes(18_000) + hum + bytes(20 * 32_000))
+    microphone = ("--input", f"{tmp_path}/sentence.wav")
+    with talking(url, "--transcription", "--transcribe", "gpt-live-transcribe", *microphone) as terminal:
+        terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 1)
+        screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 2)
+        assert len([row for row in screen if row.startswith("  you")]) == 1
+
+
 # ---- keys ----
 
 
@@ -311,7 +352,7 @@ def test_an_interruption_silences_the_answer_and_is_counted(url: str) -> None:
         terminal.wait_for("speaking")
         terminal.keys("C-x")
         terminal.wait_for("output_audio_buffer.clear")
-        terminal.wait_for("pier.—")
+        terminal.wait_for(lambda screen: any(re.match("model  .*—", row) and "pier." not in row for row in screen))
         terminal.wait_for(lambda screen: screen[-1].startswith("ready"))
         terminal.line("/quit")
         assert ended(terminal) == 0
@@ -343,7 +384,7 @@ def test_another_size_leaves_nothing_behind(url: str) -> None:
             assert screen.count(">") == 1
         terminal.keys("C-c")
         ended(terminal)
-        assert len([row for row in terminal.scrollback() if STORY in row]) == 1
+        assert len([row for row in terminal.scrollback() if re.match("model  .*—", row)]) == 1
 
 
 @pytest.mark.parametrize("stop", ["C-z", "signal"])
@@ -463,6 +504,7 @@ def test_a_terminal_that_can_not_draw_gets_plain_lines(url: str) -> None:
         terminal.wait_for(said("2 plus 3 is 5."))
         terminal.line("/quit")
         assert ended(terminal) == 0
+        assert "1 said, 1 answered" in "".join(terminal.screen())
         assert "\x1b[" not in terminal.colours()
 
 
@@ -514,7 +556,9 @@ def test_a_device_that_is_not_there_changes_nothing(url: str) -> None:
         terminal.wait_for("/volume takes a number")
 
 
-def test_another_speaker_is_picked_by_its_number_in_mid_call_and_the_model_is_heard_there(url: str) -> None:
+@contextmanager
+def carded() -> Iterator[Card]:
+    """A virtual sound card, for the programs that are led to it."""
     if lacking := missing_card():
         if is_required():
             pytest.fail(f"the virtual sound card needs {lacking}")
@@ -523,25 +567,103 @@ def test_another_speaker_is_picked_by_its_number_in_mid_call_and_the_model_is_he
         card = Card(Path(home))
         card.start()
         try:
-            with talking(url, env=card.settings) as terminal:
-                terminal.line("/devices")
-                screen = terminal.wait_for("type a number")
-                number = next(row.split()[0] for row in screen if re.search(r"speaker +card_speaker", row))
-                assert any(re.search(r"microphone +card_mic", row) for row in screen)
-                terminal.line("99")
-                terminal.wait_for("no device 99")
-                terminal.line("/devices")
-                terminal.wait_for(lambda screen: "\n".join(screen).count("type a number") == 2)
-                terminal.line(number)
-                terminal.wait_for("speaker: card_speaker")
-                sound = Path(home) / "heard"
-                with card.recording(sound):
-                    terminal.line("hello")
-                    terminal.wait_for("model  ")
-                    terminal.wait_for(at_rest)
-                heard = array("h", sound.read_bytes())
-                assert max(map(abs, heard)) > LOUD, "the model is not heard on the speaker that was picked"
-                terminal.line("7")
-                terminal.wait_for("  you  7")
+            yield card
         finally:
             card.stop()
+
+
+def picked(terminal: Terminal, what: str) -> str:
+    """The number of a device in the list that `/devices` shows, by how its row begins."""
+    terminal.keys("C-l")
+    terminal.line("/devices")
+    screen = terminal.wait_for("type a number")
+    return next(row.split()[0] for row in screen if re.search(rf"\d  {what}", row))
+
+
+def test_another_speaker_is_picked_by_its_number_in_mid_call_and_the_model_is_heard_there(url: str) -> None:
+    with carded() as card, talking(url, env=card.settings) as terminal:
+        number = picked(terminal, "speaker +card_speaker")
+        terminal.line("99")
+        terminal.wait_for("no device 99")
+        assert picked(terminal, "speaker +card_speaker") == number
+        terminal.line(number)
+        terminal.wait_for("speaker: card_speaker")
+        sound = card.home / "heard"
+        with card.recording(sound):
+            terminal.line("hello")
+            terminal.wait_for("model  ")
+            terminal.wait_for(at_rest)
+        heard = array("h", sound.read_bytes())
+        assert max(map(abs, heard)) > LOUD, "the model is not heard on the speaker that was picked"
+        terminal.line("7")
+        terminal.wait_for("  you  7")
+
+
+def test_another_microphone_is_picked_in_mid_call_its_loss_is_told_and_it_comes_back(url: str, sounds: Path) -> None:
+    with carded() as card, talking(url, env=card.settings) as terminal:
+        assert "no mic" in terminal.screen()[-1]
+        terminal.line(picked(terminal, "microphone +card_mic"))
+        terminal.wait_for("microphone: card_mic")
+        terminal.wait_for(lambda screen: screen[-1].startswith("listening"))
+        picked(terminal, "microphone +card_mic.*, in use")
+        card.play(short(sounds / "spoken.wav", card.home))
+        terminal.wait_for("  you  [speech")
+        terminal.wait_for("model  I heard you")
+        card.unplug("mic")
+        terminal.wait_for("warning: card_mic")
+        terminal.line("say pears")
+        terminal.wait_for(lambda screen: any("pears" in row.lower() and row.startswith("model") for row in screen))
+        card.plug("mic")
+        terminal.wait_for("card_mic is back")
+
+
+def short(recording: Path, folder: Path) -> Path:
+    """The first four seconds."""
+    path = folder / "short.wav"
+    with wave.open(str(recording)) as long, wave.open(str(path), "wb") as file:
+        file.setparams(long.getparams())
+        file.writeframes(long.readframes(4 * long.getframerate()))
+    return path
+
+
+def test_what_is_said_up_to_the_key_that_ends_the_turn_is_heard(url: str, sounds: Path) -> None:
+    """The sandbox tells how much it heard. Keys and sound travel apart: without a tail the end would be cut off."""
+    with talking(url, "--ptt", "--input", f"{sounds}/spoken.wav") as terminal:
+        for number in (1, 2):
+            terminal.keys("C-t")
+            begun = time.monotonic()
+            terminal.wait_for(lambda screen: "your turn" in screen[-1])
+            time.sleep(1.0)  # somebody speaks
+            spoken = time.monotonic() - begun
+            terminal.keys("C-t")
+            terminal.wait_for(partial(shows_speech, number))
+            told = re.findall(r"\[speech ([\d.]+) s", "\n".join(terminal.screen()))[-1]
+            assert float(told) >= spoken
+            terminal.wait_for(at_rest)
+
+
+@pytest.mark.parametrize("hears_of_it", [True, False], ids=["with SIGHUP", "without a signal"])
+def test_a_window_that_is_closed_ends_the_call(url: str, tmp_path: Path, *, hears_of_it: bool) -> None:
+    """The window's end of the terminal is gone; a program that it does not control gets no signal."""
+    master, slave = pty.openpty()
+    take = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); " if hears_of_it else ""
+    log = tmp_path / "log"
+    process = subprocess.Popen(
+        [sys.executable, "-c", take + COMMAND[-1], "talk", "--input", "none", "--output", "none", "--log", str(log)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env=environment(tmp_path, TERM="xterm-256color", OPENAI_BASE_URL=url),
+    )
+    os.close(slave)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(master, 65_536)
+    os.close(master)
+    try:
+        assert process.wait(LIMIT) == (143 if hears_of_it else 0)
+    finally:
+        process.kill()
+        process.wait()
+    assert (written := log.read_text(encoding="utf-8")).count("Traceback") == 0, written

@@ -20,6 +20,7 @@ from rtcli.protocol.updates import (
     Vitals,
     Words,
 )
+from rtcli.protocol.usage import Bill, Price, Share, Tokens
 from rtcli.terminal.status import Status, growing_lines, meter, status_line
 
 
@@ -42,7 +43,7 @@ BUSY = after(
     STATS,
     TurnTimed(TurnTimes(spoken=True, response_id="r", announced=0.3, sound=0.412)),
 )
-BUSY = replace(BUSY, tokens=12_345, cost=0.0123)
+BUSY = replace(BUSY, bill=Bill({"own": Share("own", Tokens(text_in=12_345))}, {"own": Price(text_in=1.0)}))
 
 
 def test_a_wide_terminal_shows_everything() -> None:

@@ -14,7 +14,11 @@ def summed(*updates: tuple[Update, float], columns: int = 200) -> str:
 
 
 def timed(seconds: float) -> TurnTimed:
-    return TurnTimed(TurnTimes(spoken=True, response_id="r", announced=seconds - 0.1, sound=seconds))
+    return TurnTimed(
+        TurnTimes(
+            spoken=True, response_id="r", created=0.05, announced=seconds - 0.1, packet=seconds - 0.08, sound=seconds
+        )
+    )
 
 
 def test_a_call_without_words_has_no_summary() -> None:
@@ -33,12 +37,14 @@ def test_turns_latency_interruptions_and_loss_are_summed_up() -> None:
         (Stats(0.1, 0.02, 0.0, {}, 0), 74.0),
     )
     assert text == (
-        "1 min 4 s · 1 said, 1 answered, 1 interrupted · answer after 700 ms (p95 900, max 900) · 2.0% of packets lost"
+        "1 min 4 s · 1 said, 1 answered, 1 interrupted · answer after 700 ms (p95 900, max 900)"
+        " · response 50/50/50 ms · first packet 620/820/820 ms · 2.0% of packets lost"
     )
 
 
 def test_on_a_narrow_terminal_each_fact_stays_whole() -> None:
     said = (Ready({}), 0.0), (Words("you", "a", "hi"), 1.0), (timed(0.5), 2.0), (Words("model", "b", "hello"), 9.0)
     assert summed(*said, columns=50) == (
-        "9 s · 1 said, 1 answered, 0 interrupted\nanswer after 500 ms (p95 500, max 500)"
+        "9 s · 1 said, 1 answered, 0 interrupted\nanswer after 500 ms (p95 500, max 500)\n"
+        "response 50/50/50 ms · first packet 420/420/420 ms"
     )
