@@ -46,6 +46,8 @@ class Arrivals:
         """The delay to play at: speaker's samples taken minus media time."""
         self.least = 0
         """The need of the fastest packet."""
+        self.slope = 0.0
+        """By how much the needs grow with each sample of media time because the two clocks drift apart."""
         self._needs: dict[int, int] = {}
         self._only_fec: set[int] = set()
         """Packets that did not come themselves."""
@@ -103,8 +105,16 @@ class Arrivals:
         middle = before[len(before) // 2]
         return min(self._last) > middle + _SHIFT_LEAST or max(self._last) < middle - _SHIFT_LEAST
 
+    def _present(self) -> dict[int, int]:
+        """The needs as they would be now: at 1000 ppm those of ten seconds ago are 10 ms off."""
+        if not self.slope:
+            return self._needs
+        newest = max(self._needs, default=0)
+        return {media: need + round(self.slope * (newest - media)) for media, need in self._needs.items()}
+
     def _values(self) -> list[int]:
-        needs = list(self._needs.values()) + [self._needs[media] for media in self._only_fec]
+        present = self._present()
+        needs = list(present.values()) + [present[media] for media in self._only_fec]
         if not needs or (self._first and len(needs) >= _PRIOR_UNTIL):
             return needs
         least = min(needs)

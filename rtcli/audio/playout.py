@@ -301,8 +301,9 @@ class Playout:
             self._arrivals.restart()
             self._drift.restart()
         earlier = samples if self._decoder.has_fec and carries_fec(packet.payload) else 0
-        self._arrivals.arrived(place.media, need, earlier=earlier)
         self._drift.note(self._taken, need)
+        self._arrivals.slope = self._drift.slope
+        self._arrivals.arrived(place.media, need, earlier=earlier)
         if self._stale(packet, place.media, arrival):
             self._count.dropped += 1
             return

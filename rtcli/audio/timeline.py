@@ -11,6 +11,8 @@ from rtcli.transport.base import RtpPacket
 
 JUMP = 10 * RATE
 """A timestamp further off than this is a new time line, not a gap or a late packet."""
+_CRYSTAL = 0.0015
+"""The worst drift between two clocks that is believed: 1500 ppm."""
 GAP = 3 * 960
 """Samples of media time missing in front of a packet that make it the start of a talk spurt: 60 ms."""
 
@@ -96,6 +98,11 @@ class Drift:
         self._least: deque[tuple[float, int]] = deque(maxlen=self._SECONDS)
         self._bucket = -1
         self._lowest = 0
+
+    @property
+    def slope(self) -> float:
+        """By how much the needs grow with each sample; no more than a bad crystal's, the rest is the network's."""
+        return max(-_CRYSTAL, min(_CRYSTAL, -self.ppm * 1e-6))
 
     def note(self, taken: int, need: int) -> None:
         """`taken`: the speaker's samples; `need`: of a packet, in samples (`arrivals`)."""

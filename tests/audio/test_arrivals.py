@@ -88,3 +88,12 @@ def test_a_packet_that_comes_by_fec_alone_weighs_more_than_one_that_comes_late()
             lost.arrived(number * 960, 30 * MS, earlier=960)
     assert late.target == 30 * MS
     assert lost.target == 50 * MS
+
+
+@pytest.mark.parametrize("ppm", [1000, -1000])
+def test_needs_of_long_ago_are_seen_as_drift_has_moved_them(ppm: int) -> None:
+    arrivals = Arrivals()
+    arrivals.slope = ppm * 1e-6
+    for number in range(500):
+        arrivals.arrived(number * 960, round(30 * MS + arrivals.slope * number * 960))
+    assert arrivals.target == pytest.approx(30 * MS + arrivals.slope * 499 * 960, abs=10)
