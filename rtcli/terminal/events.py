@@ -27,6 +27,8 @@ from rtcli.terminal.text import safe, safe_lines
 LONGEST = 300
 """Characters of one value that are shown."""
 ARROWS: dict[Direction, str] = {"in": "←", "out": "→", "local": "·"}
+INDENT = len("HH:MM:SS.mmm ← ")
+"""Columns before an event's type, under which a terminal's further rows of it stand."""
 FOLDED = ".delta"
 """End of the types that come in runs."""
 _ENDED_BADLY = frozenset({"failed", "incomplete"})

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rtcli.protocol.updates import Closed, Relayed, Update
 from rtcli.terminal import lines
-from rtcli.terminal.events import Entry, Run, entries, line, lines_of
+from rtcli.terminal.events import INDENT, Entry, Run, entries, line, lines_of
 from rtcli.terminal.faces import console
 
 
@@ -78,7 +78,10 @@ class TailFace:
         if run.first.folds_into is not None and self._fold and self._out.is_terminal:
             self._clear_line()
         for text in lines_of(run, full=self._full):
-            self._out.print(text, soft_wrap=not self._out.is_terminal)
+            if self._out.is_terminal:
+                self._out.print(lines.hung(text, self._out, INDENT))
+            else:
+                self._out.print(text, soft_wrap=True)
         self._out.file.flush()
 
     def _rewrite(self, text: Text) -> None:

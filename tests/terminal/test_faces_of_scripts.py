@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
+
+import pytest
 
 from rtcli.errors import ServiceError, WaitTimeout
 from rtcli.protocol.server_events import decode
@@ -127,3 +130,17 @@ def test_talk_in_a_pipe_is_summed_up_on_standard_error_unless_quiet_is_asked_for
         for at, update in zip((0.0, 1.0, 2.0, 9.0), call, strict=True):
             face.show(update, at)
         assert (out.getvalue(), err.getvalue()) == ("hello\n", told)
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_on_a_terminal_what_does_not_fit_stands_under_the_type(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    words = "What is the capital of France, and how far is it from here on foot?"
+    place = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+    shown = tailed(Terminal(), came("response.output_text.done", **place, text=words))
+    first, *further = [re.sub(r"\x1b\[[\d;]*m", "", row) for row in shown.splitlines()]
+    assert max(map(len, (first, *further))) <= width
+    assert first[15:].startswith("response.output_text.done")
+    assert further
+    assert all(row[:15].isspace() and not row[15].isspace() for row in further)
