@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
@@ -150,6 +151,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its status."""
     # Until a command has something to end in order: the status is the documented one from the beginning.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    _open_what_is_closed()
     try:
         status = app(prog_name="rtcli", standalone_mode=False)
     except typer.TyperException as error:
@@ -166,6 +168,13 @@ def main() -> NoReturn:
             raise
         status = _report(error)
     _leave(status if isinstance(status, int) else 0)
+
+
+def _open_what_is_closed() -> None:
+    """After `>&-` the next file or socket that is opened would be taken for standard output."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end
 
 
 def _report_usage(error: typer.TyperException) -> int:
@@ -195,8 +204,10 @@ _WORDING = (
 
 def _report(error: Exception) -> int:
     from rtcli.terminal.advice import one_line
-    from rtcli.terminal.exits import status_of
+    from rtcli.terminal.exits import status_of, unwritten
 
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        error = unwritten(error)
     _say(one_line(error))
     return status_of(error)
 

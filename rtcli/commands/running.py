@@ -21,7 +21,8 @@ from rtcli.commands.lanes import PATIENCE, UpdateLane
 from rtcli.errors import NetworkError
 from rtcli.protocol.intents import Fail, HangUp, Intent
 from rtcli.protocol.updates import Closed, Update
-from rtcli.terminal.exits import BUG, INTERRUPTED, OK, TERMINATED, status_of_call
+from rtcli.terminal.advice import one_line
+from rtcli.terminal.exits import BUG, INTERRUPTED, OK, TERMINATED, status_of, status_of_call, unwritten
 from rtcli.terminal.faces import Face, NoFace
 
 
@@ -125,6 +126,8 @@ class _Holding:
         """Came before there was a call."""
         self._status = BUG
         self._unread: NetworkError | None = None
+        self._unshown: Exception | None = None
+        """Why nothing more is shown."""
         self._interrupted_at = -TWICE
         self._given_up = asyncio.Event()
         self._shown = asyncio.Event()
@@ -141,7 +144,11 @@ class _Holding:
         await self._until_shown()
         if self._shown.is_set():
             showing.join()  # there is nothing left for it to do
-        return status
+        if self._unshown is None:
+            return status
+        with suppress(OSError):  # it may be the same that takes nothing
+            _say_on_stderr(one_line(self._unshown))
+        return status or status_of(self._unshown)
 
     async def _until_shown(self) -> None:
         """A pager takes its time; who interrupts, or has taken nothing for too long, is not waited for."""
@@ -252,9 +259,18 @@ class _Holding:
                 rest = face.rest()
             except Exception as error:  # noqa: BLE001 - whatever a face does, the call ends in order
                 face = NoFace()
-                self._post_soon(_end_after(error))
+                self._post_soon(self._end_after(error))
             if batch and isinstance(batch[-1][0], Closed):
                 return
+
+    def _end_after(self, error: Exception) -> HangUp:
+        """What a face that failed means for the call. EIO is a terminal whose window was closed."""
+        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EIO):
+            _log.info("the output is gone: %s", error)
+            return HangUp("nobody reads the output")
+        _log.error("the face broke", exc_info=error)
+        self._unshown = unwritten(error) if isinstance(error, OSError) else error
+        return HangUp("nothing can be shown", exit=status_of(self._unshown))
 
     # ---- signals ----
 
@@ -285,12 +301,3 @@ class _Holding:
 def _say_on_stderr(line: str) -> None:
     sys.stderr.write(f"rtcli: {line}\n")
     sys.stderr.flush()
-
-
-def _end_after(error: Exception) -> HangUp:
-    """What a face that failed means for the call. EIO is a terminal whose window was closed."""
-    if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EIO):
-        _log.info("the output is gone: %s", error)
-        return HangUp("nobody reads the output")
-    _log.error("the face broke", exc_info=error)
-    return HangUp("a bug in rtcli: the face broke", exit=BUG)

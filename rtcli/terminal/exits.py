@@ -33,6 +33,11 @@ STATUS: tuple[tuple[type[RtcliError], int], ...] = (
 )
 
 
+def unwritten(error: OSError) -> UsageError:
+    """What was redirected somewhere that takes no more: a full disk is no bug of ours, and nothing must look well."""
+    return UsageError(f"the output can not be written: {error.strerror or error}")
+
+
 def status_of(error: BaseException) -> int:
     return next((status for kind, status in STATUS if isinstance(error, kind)), BUG)
 

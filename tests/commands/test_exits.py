@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Done, environment, ready_call, rtcli
+from tests.program import COMMAND, Done, environment, ready_call, rtcli
 
 
 NOBODY = "http://127.0.0.1:9/v1"
@@ -130,6 +130,32 @@ def test_a_bad_value_is_told_in_one_line_of_our_own(arguments: tuple[str, ...], 
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(f"rtcli: {said}")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize(
+    "arguments", [("send", "--sandbox", "hi"), ("send", "--sandbox", "--json", "hi"), ("token", "--help")]
+)
+def test_an_answer_that_could_not_be_written_is_no_success(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(tmp_path),
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.decode()) == (
+        2,
+        "rtcli: the output can not be written: No space left on device\n",
+    )
+
+
+def test_a_standard_output_that_is_closed_is_no_bug(tmp_path: Path) -> None:
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "send", "--dry-run", "-q", "hi"]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, env=environment(tmp_path), timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: Path) -> None:
