@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -92,3 +93,24 @@ def test_a_server_that_is_not_there_fails_the_response() -> None:
     (piece,) = asyncio.run(whole())
     assert isinstance(piece, Failed)
     assert "gave no answer" in piece.message
+
+
+def test_a_line_that_never_ends_is_not_kept_for_ever() -> None:
+    given = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal given
+        for _ in range(1000):
+            given += 1
+            yield b"x" * 65_536
+
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    engine = ThinkingEngine(ScriptedEngine(), Lines("http://127.0.0.1:1/v1", transport=answers), model="x")
+
+    async def whole() -> list[Piece]:
+        return [piece async for piece in engine.reply(ASKED)]
+
+    (piece,) = asyncio.run(whole())
+    assert isinstance(piece, Failed)
+    assert "is larger than" in piece.message
+    assert given < 100
