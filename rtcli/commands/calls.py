@@ -31,7 +31,7 @@ def live_names(incomplete: str) -> list[str]:
     return [name for name in names(wiring.live_folder()) if name.startswith(incomplete)]
 
 
-def the_one(name: str | None) -> str:
+def the_one(name: str | None, *, chosen_by: str = "--to NAME") -> str:
     """The live call of that name, else the only one there is. Raises UsageError naming those that there are."""
     from rtcli.transport.attach import live_calls
 
@@ -44,7 +44,7 @@ def the_one(name: str | None) -> str:
     if name is not None:
         raise UsageError(f"no live call is called {name}; there are: {', '.join(found)}")
     if len(found) > 1:
-        raise UsageError(f"several live calls: {', '.join(found)}; choose one with --to NAME")
+        raise UsageError(f"several live calls: {', '.join(found)}; choose one with {chosen_by}")
     return found[0]
 
 
@@ -78,7 +78,7 @@ def hangup(
     """End a live call for everybody who follows it."""
     from rtcli.transport.attach import hang_up
 
-    chosen = the_one(name)
+    chosen = the_one(name, chosen_by="`rtcli calls hangup NAME`")
     try:
         asyncio.run(hang_up(wiring.live_folder(), chosen))
     except OSError:

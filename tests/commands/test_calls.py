@@ -89,7 +89,9 @@ def test_without_a_call_there_is_a_way_out_and_with_several_their_names(tmp_path
     assert (none.status, "rtcli talk" in none.err) == (2, True)
     with live(tmp_path, base_url, "--name", "alice"), live(tmp_path, base_url):
         several = ask(tmp_path, "hi")
-        assert (several.status, "1, alice" in several.err) == (2, True)
+        assert (several.status, "1, alice; choose one with --to NAME" in several.err) == (2, True)
+        unnamed = rtcli("calls", "hangup", home=tmp_path)
+        assert (unnamed.status, "choose one with `rtcli calls hangup NAME`" in unnamed.err) == (2, True)
         assert rtcli("send", "--to", "bob", "hi", home=tmp_path).status == 2
         assert rtcli("send", "--to", "alice", "what is two plus three", home=tmp_path).out == "2 plus 3 is 5.\n"
         listed = json.loads(rtcli("calls", "--json", home=tmp_path).out)
