@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,9 +29,10 @@ def conversation() -> str:
         terminal.wait_for(_rests_after("Paris"))
         terminal.line("tell me a story")
         terminal.wait_for("speaking")
+        time.sleep(2.5)  # somebody listens
         terminal.keys("C-x")
         terminal.wait_for("output_audio_buffer.cleared")
-        terminal.wait_for("pier.—")
+        terminal.wait_for("—")
         terminal.type("/devices")
         terminal.wait_for("> /devices")
         seen = terminal.colours()
