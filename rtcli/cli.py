@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import os
@@ -175,6 +176,18 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end
+
+
+def program() -> NoReturn:
+    """The installed script: `main`, and then the end at once. Taking everything apart takes 15 ms, and nobody needs it.
+
+    Whatever is to be given back (a terminal, a sound card) is, and `main` has flushed what was written.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        atexit._run_exitfuncs()  # noqa: SLF001 - the one way to them but the interpreter's own end
+        os._exit(end.code if isinstance(end.code, int) else 0)
 
 
 def _report_usage(error: typer.TyperException) -> int:
