@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import io
 import os
 import re
 import signal
@@ -153,6 +154,7 @@ def main() -> NoReturn:
     # Until a command has something to end in order: the status is the documented one from the beginning.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     _open_what_is_closed()
+    _speak_to_everybody()
     try:
         status = app(prog_name="rtcli", standalone_mode=False)
     except typer.TyperException as error:
@@ -188,6 +190,12 @@ def program() -> NoReturn:
     except SystemExit as end:
         atexit._run_exitfuncs()  # noqa: SLF001 - the one way to them but the interpreter's own end
         os._exit(end.code if isinstance(end.code, int) else 0)
+
+
+def _speak_to_everybody() -> None:
+    """A pipe gets UTF-8 whatever the locale, as JSON has to be; a terminal gets escapes for what it can not show."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
 
 
 def _report_usage(error: typer.TyperException) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -37,6 +38,11 @@ class Outgoing:
     def asks(self) -> bool:
         """An answer is asked for."""
         return any(event.get("type") == "response.create" for event in self.events)
+
+
+def characters_of(text: str) -> str:
+    """A text of the command line: bytes that are no UTF-8 become U+FFFD, as they do on standard input."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def read_events(events: Iterable[str], files: Iterable[str]) -> list[SendEvent]:

@@ -255,9 +255,10 @@ def _refuse_unpriced(request: _Request) -> None:
 def _outgoing(
     words: str, images: list[str], events: list[str], files: list[str], role: Role, *, respond: bool, interrupt: bool
 ) -> Outgoing:
-    from rtcli.commands.outgoing import Outgoing, read_events, read_image, room_for_images
+    from rtcli.commands.outgoing import Outgoing, characters_of, read_events, read_image, room_for_images
     from rtcli.protocol.intents import Say
 
+    words = characters_of(words)
     room = room_for_images(words, len(images))
     shown = tuple(read_image(name, room, wiring.fitting_image) for name in images)
     given = read_events(events, files)

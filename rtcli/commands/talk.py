@@ -226,6 +226,7 @@ def _answering(request: _Request, source: Source | None) -> Answering:
 async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
     """The call and everything behind it."""
     from rtcli.commands.attended import attended
+    from rtcli.commands.outgoing import characters_of
     from rtcli.protocol.budget import refuse_unpriced
     from rtcli.protocol.conversation import Plan
     from rtcli.protocol.intents import Mute, Say
@@ -262,7 +263,7 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
             if request.muted or request.ptt:
                 call.post(Mute(on=True))
             if request.initial:
-                call.post(Say(request.initial))
+                call.post(Say(characters_of(request.initial)))
             yield call
 
 

@@ -158,6 +158,20 @@ def test_a_standard_output_that_is_closed_is_no_bug(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_pipe_gets_utf_8_whatever_the_locale(encoding: str, tmp_path: Path, base_url: str) -> None:
+    here = {"RTCLI_BASE_URL": base_url, "PYTHONIOENCODING": encoding}
+    done = rtcli("send", "say שלום", home=tmp_path, env=here)
+    assert (done.status, done.err) == (0, "")
+    assert "שלום" in done.out
+
+
+def test_a_text_that_is_no_utf_8_is_sent_with_replacements(tmp_path: Path) -> None:
+    done = rtcli("send", "--dry-run", "-q", "caf\udce9", home=tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert "caf\ufffd" in done.out
+
+
 def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: Path) -> None:
     early = "from rtcli import cli; cli.app = lambda **_: os.kill(os.getpid(), signal.SIGTERM); cli.main()"
     done = subprocess.run([sys.executable, "-c", f"import os, signal; {early}"], env=environment(tmp_path), check=False)
