@@ -197,6 +197,8 @@ def send(
             words=bool(words), audio=audio, aloud=aloud_by, text=session.text, image=image, user=role is Role.USER
         )
         refuse_pairs((json, "--json", raw, "--raw"), (dry_run, "--dry-run", check, "--check"))
+        if session.transcription and (words or image):
+            raise UsageError("a transcription session writes down what is spoken: --audio FILE.wav instead of a text")
         joins = joins_by(way, live=live, to=to, call=call)
         one_reader(way, session, **{"-": stdin})
         outgoing = _outgoing(words, image or [], event or [], files, role, respond=not no_response, interrupt=interrupt)

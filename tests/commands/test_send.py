@@ -344,6 +344,7 @@ def test_check_of_what_is_right_is_0(tmp_path: Path) -> None:
         (("--image", __file__, "x"), "neither PNG nor JPEG"),
         (("--audio", str(QUESTION), "hi"), "instead of a text"),
         (("--voice-out", "x.wav", "--text", "hi"), "--voice-out"),
+        (("--transcription", "hi"), "--audio"),
         (("--check", "--dry-run", "hi"), "exclude one another"),
         (("-", "--session", "-"), "one reader"),
         (("-", "--token-stdin"), "one reader"),
