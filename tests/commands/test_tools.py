@@ -27,7 +27,7 @@ def weather(folder: Path, body: str) -> str:
 
 
 def test_a_tool_answers_the_model_and_the_model_the_user(tmp_path: Path, base_url: str) -> None:
-    path = weather(tmp_path, 'cat > arguments; echo \'{"weather": "rainy"}\'')
+    path = weather(tmp_path, 'cat > "$0.arguments"; echo \'{"weather": "rainy"}\'')
     done = rtcli(
         "send", ASK, "--tool", path, "--json", "--until", "response.done", home=tmp_path,
         env={"RTCLI_BASE_URL": base_url},
@@ -127,7 +127,7 @@ def test_a_tool_is_killed_with_its_call(tmp_path: Path, base_url: str) -> None:
 
 
 def test_in_a_call_that_is_up_a_tool_answers_the_function_of_its_session(tmp_path: Path, base_url: str) -> None:
-    path = weather(tmp_path, 'cat > arguments; echo \'{"weather": "rainy"}\'')
+    path = weather(tmp_path, 'cat > "$0.arguments"; echo \'{"weather": "rainy"}\'')
     update = {"type": "session.update", "session": {"type": "realtime", "tools": [{"type": "function", **SCHEMA}]}}
     with ready_call("talk", "--base-url", base_url, "--text", home=tmp_path):
         assert rtcli("send", "--live", "-e", json.dumps(update), home=tmp_path).status == 0
