@@ -107,6 +107,8 @@ class _Waiting:
     samples: int
     decoder: Decoder
     arrival: float
+    earlier: int
+    """Samples of the packet before it that it carries as FEC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +309,7 @@ class Playout:
         if self._stale(packet, place.media, arrival):
             self._count.dropped += 1
             return
-        self._queue(_Waiting(packet.payload, place.media, samples, self._decoder, arrival))
+        self._queue(_Waiting(packet.payload, place.media, samples, self._decoder, arrival, earlier))
 
     def _queue(self, packet: _Waiting) -> None:
         if self._started and packet.media + packet.samples <= self._position:
@@ -371,7 +373,7 @@ class Playout:
 
     def _wake(self, packet: _Waiting) -> None:
         """Silence until the first packet of a talk spurt is due, or the lost one before it that its FEC brings back."""
-        lead = packet.samples if self._lost_onset(packet) else 0
+        lead = self._lost_onset(packet)
         early = packet.media - lead + self._arrivals.target - self._taken - len(self._out)
         if early > 0:
             self._out.extend(array("h", bytes(2 * min(early, _STEP))))
@@ -383,10 +385,9 @@ class Playout:
             self._position = packet.media
             self._play(packet)
 
-    def _lost_onset(self, packet: _Waiting) -> bool:
-        """Whether the packet before this one was lost in a pause and had speech: this one carries it as FEC."""
-        lost = self._paused and packet.media - packet.samples >= self._position
-        return lost and packet.decoder.has_fec and carries_fec(packet.payload)
+    def _lost_onset(self, packet: _Waiting) -> int:
+        """Samples of the packet before this one, when that was lost in a pause and is in this one's FEC, else 0."""
+        return packet.earlier if self._paused and packet.media - packet.earlier >= self._position else 0
 
     def _hold(self) -> None:
         """Nothing is there: guess on for a while without moving on, then fall silent; in a pause at once."""
@@ -416,9 +417,9 @@ class Playout:
         gap = packet.media - self._position
         # What was guessed while the position waited counts for the hole, unless more delay is wanted anyway.
         covered = min(self._held, gap) if self._excess() > self._held // 2 else 0
-        if covered >= gap and carries_fec(packet.payload):
+        if covered >= gap:
             # Late, but real: a guess instead of it costs words, 20 ms more of delay are gone at the next pause.
-            covered = max(0, gap - packet.samples)
+            covered = max(0, gap - packet.earlier)
         if not self._rebuild(packet, gap, covered):
             self._cross(gap, covered)
 

@@ -6,6 +6,8 @@ waits while the terminal does.
 
 Four things the library does not do for a prompt that lives for an hour are done here, each with its reason beside it:
 printing and completing without leaving raw mode, erasing what a resized terminal has wrapped, coming back after a stop.
+
+Over 400 lines because all that knows prompt_toolkit is here, the four repairs included.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_pictures_and_folders_are_completed_as_the_command_takes_them(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("common", "at"), [("/vo", 0), ("/voice ", 7), ("/image /home/me/pi", 16), ('/event {"type":"', 7)]
+    ("common", "at"), [("/vo", 0), ("/voice ", 7), ("/image ./my/pic/pi", 16), ('/event {"type":"', 7)]
 )
 def test_choices_are_shown_from_where_they_differ(common: str, at: int) -> None:
     assert differing(common) == at
