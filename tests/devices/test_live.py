@@ -44,16 +44,28 @@ def lost_and_found(talk: Talk, lose: Callable[[], None], find: Callable[[], None
     time.sleep(1.0)
 
 
+def asked_aloud(card: Card, talk: Talk, file: Path) -> tuple[str, list[str], str]:
+    """A question into the microphone: what was heard of it, what the model says it said, what the speaker played."""
+    with card.recording(file):
+        asked = say(card, "What is two plus three?")
+        talk.until("output_audio_buffer.stopped", asked)
+        time.sleep(0.5)
+    heard = talk.until("rtcli.turn", asked, speaker="you").body["text"]
+    return words(heard), said_by_model(talk, asked), recognised(file.read_bytes())
+
+
 def test_a_spoken_question_is_heard_and_its_answer_comes_out_of_the_speaker(card: Card, tmp_path: Path) -> None:
+    """A machine that is held up just then loses a piece of the words, which are then others: two more tries."""
+    tries: list[tuple[str, list[str], str]] = []
     with talking(card) as talk:
-        with card.recording(tmp_path / "speaker.raw"):
-            asked = say(card, "What is two plus three?")
-            talk.until("output_audio_buffer.stopped", asked)
-            time.sleep(0.5)
-        assert words(talk.until("rtcli.turn", asked, speaker="you").body["text"]) == "what is two plus three"
-        assert said_by_model(talk, asked) == ["2 plus 3 is 5."]
+        for _ in range(3):
+            tries.append(asked_aloud(card, talk, tmp_path / "speaker.raw"))
+            heard, said, played = tries[-1]
+            if heard == "what is two plus three" and said == ["2 plus 3 is 5."] and played in ANSWERS:
+                break
+        else:
+            pytest.fail(f"not once in three tries: {tries}")
         assert talk.end()["exit"] == 0
-    assert recognised((tmp_path / "speaker.raw").read_bytes()) in ANSWERS
 
 
 def test_the_default_loudspeaker_is_followed_where_the_sound_server_moves_the_stream(
