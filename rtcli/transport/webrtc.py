@@ -1,8 +1,8 @@
 """The WebRTC peer on aiortc.
 
 `webrtc*.py` are the only files that know aiortc and aioice: this one makes and ends connections, `webrtc_rtp.py`
-carries sound, `webrtc_sctp.py` tunes the data channel, `webrtc_ice.py` looks after addresses and liveness, and
-`webrtc_inside.py` guards the private attributes that these need.
+carries sound, `webrtc_sctp.py` tunes the data channel, `webrtc_shortcut.py` reads it fast, `webrtc_ice.py` looks after
+addresses and liveness, and `webrtc_inside.py` guards the private attributes that these need.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from rtcli.transport.webrtc_ice import IceAgent, Reach
 from rtcli.transport.webrtc_inside import inside
 from rtcli.transport.webrtc_rtp import Faults, PacedTrack, Tap
 from rtcli.transport.webrtc_sctp import Association
+from rtcli.transport.webrtc_shortcut import Shortcut
 
 
 ANSWER_LIMIT = 30.0
@@ -205,6 +206,8 @@ class WebRtcPeer:
             IceAgent(dtls.transport, reach=reach, lost=self._on_silence, faults=self._faults),
             Association(sctp, overrun=self._on_overrun, faults=self._faults) if sctp else None,
         )
+        if sctp and self._link.association:
+            Shortcut(dtls, sctp, self._link.association)
         if self._fate is not None:
             self._network = BadNetwork(dtls, self._fate)
         inside(dtls, "_ssl")

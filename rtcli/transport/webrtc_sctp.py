@@ -30,7 +30,8 @@ class Association:
     """Changes one SCTP transport before it starts.
 
     - Bytes in flight are bounded, and every acknowledgement refills the window (aiortc sends one small event for it).
-    - Every second packet is acknowledged instead of every one, which is a third of the work of reading.
+    - Every second packet is acknowledged instead of every one, which is a third of the work of reading; in a rush some
+      more at a time (`webrtc_shortcut.py`).
     - A message that can not be decoded is dropped and counted; in aiortc it ends the connection.
     - `overrun` is called when the other side sends on though the room it was told about is taken by parts of messages.
     """
@@ -89,15 +90,26 @@ class Association:
             self._faults.note("reading a message", error)
 
     async def _sack(self) -> None:
-        """Called for each packet of data that arrived."""
+        """Called by aiortc for each packet of data that it read."""
         if self._sctp._advertised_rwnd < 0:
             self._overrun()
         self._unanswered += 1
-        if self._unanswered > 1 or self._sctp._sack_misordered or self._sctp._sack_duplicates:
+        if self._sctp._sack_misordered or self._sctp._sack_duplicates:
             await self._sack_now()
             return
         self._sctp._sack_needed = False
-        if self._timer is None:
+        await self.answer()
+
+    def took(self) -> int:
+        """A packet of data was read in another way; how many of them wait for an answer."""
+        self._unanswered += 1
+        return self._unanswered
+
+    async def answer(self) -> None:
+        """Acknowledge what was read: two packets or more at once, a single one if no other follows soon."""
+        if self._unanswered > 1:
+            await self._sack_now()
+        elif self._unanswered and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SACK_DELAY, self._sack_late)
 
     async def _sack_now(self) -> None:

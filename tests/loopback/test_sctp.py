@@ -10,6 +10,7 @@ from aiortc.rtcsctptransport import SackChunk
 from rtcli.transport.base import Message
 from rtcli.transport.webrtc import WebRtcPeer
 from rtcli.transport.webrtc_sctp import WINDOW
+from rtcli.transport.webrtc_shortcut import MOST_UNANSWERED
 from tests.loopback.pair import connected, until
 
 
@@ -45,7 +46,7 @@ def test_a_flood_of_small_events_arrives_whole_and_in_order_with_a_bounded_windo
     asyncio.run(run())
 
 
-def test_every_second_packet_is_acknowledged() -> None:
+def test_packets_that_come_in_a_rush_are_acknowledged_some_at_a_time() -> None:
     async def run() -> None:
         async with connected() as pair:
             acknowledgements = sacks_of(pair.us)
@@ -53,8 +54,21 @@ def test_every_second_packet_is_acknowledged() -> None:
                 pair.them.send(text)
             await pair.ours.inbox.wait_for(Message(events()[-1]))
             await until(lambda: not pair.them.buffered, "the last acknowledgement")
-            # Half as many; more only where the machine lets the second packet wait.
-            assert EVENTS / 2 - 1 <= len(acknowledgements) <= EVENTS * 0.8
+            assert EVENTS / (MOST_UNANSWERED + 1) <= len(acknowledgements) < EVENTS / 4
+
+    asyncio.run(run())
+
+
+def test_two_packets_are_acknowledged_at_once() -> None:
+    async def run() -> None:
+        async with connected() as pair:
+            await until(lambda: not pair.them.buffered, "the end of opening the channel")
+            acknowledgements = sacks_of(pair.us)
+            for number in range(10):
+                pair.them.send(f"{number} one")
+                pair.them.send(f"{number} two")
+                await until(lambda: not pair.them.buffered, "the acknowledgement")
+            assert len(acknowledgements) == 10
 
     asyncio.run(run())
 
