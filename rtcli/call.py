@@ -374,10 +374,10 @@ class Call:
 
     def _make_room(self) -> None:
         peer_behind = self._peer is not None and self._peer.buffered > BUFFERED
-        if self._conversation.backlog < BACKLOG and not peer_behind:
-            self.room.set()
-        else:
+        if self._conversation.backlog >= BACKLOG or peer_behind:
             self.room.clear()
+        elif not self.room.is_set():  # setting it takes a lock, and nearly always it is set
+            self.room.set()
 
     def _tell(self, update: Update) -> None:
         self._updates.put(update)

@@ -178,6 +178,8 @@ class Conversation:
         return self._step(now, self._channel_opened)
 
     def receive(self, event: ev.ServerEvent | ev.Unknown | ev.Malformed, now: float) -> Step:
+        if isinstance(event, ev.Unknown):
+            return Step()  # what it is shown by is its own text; a rush of them must not cost a look at everything each
         return self._step(now, lambda: self._received(event))
 
     def handle(self, intent: Intent, now: float) -> Step:
