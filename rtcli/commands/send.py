@@ -392,6 +392,7 @@ async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None])
         microphone_waits=True,
         ends_with_file=False,
         answers_functions=bool(request.tools),
+        patience=request.timeout,  # else a longer one than the conversation's own would mean nothing
     )
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
     async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:

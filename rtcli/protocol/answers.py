@@ -25,7 +25,7 @@ UNBEGUN = 10.0
 UNENDED = 30.0
 """Seconds of silence in an announced voice after which its end has been lost."""
 STALLED = 60.0
-"""Seconds without news of a response, and without sound, after which its end has been lost."""
+"""Seconds without news of a response, and without sound, after which its end has been lost, unless told otherwise."""
 DOUBTED = 15.0
 """The same after an error that named nobody: some servers give up a response with nothing else."""
 AUDIBLE = 0.5
@@ -86,7 +86,9 @@ class Answer:
 class Answers:
     """Those that are not over, in the order they began."""
 
-    def __init__(self) -> None:
+    def __init__(self, stalled: float) -> None:
+        """`stalled`: see `STALLED`."""
+        self._stalled = stalled
         self._open: dict[str, Answer] = {}
         self._over: dict[str, None] = {}
         self._announced = False
@@ -157,7 +159,7 @@ class Answers:
 
     def _limit(self, answer: Answer, *, heard: bool) -> float:
         if not answer.made:
-            return DOUBTED if answer.doubted else STALLED
+            return DOUBTED if answer.doubted else self._stalled
         if answer.voice == "sounding":
             return UNENDED
         if any(other.voice == "sounding" for other in self._open.values()):

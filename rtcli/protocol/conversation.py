@@ -104,6 +104,8 @@ class Plan:
     """When the answer to the file has been heard the call is over, unless lines have come."""
     microphone_waits: bool = False
     """Do not open the microphone when ready, but on `PlayMicrophone`."""
+    patience: float = STALLED
+    """Seconds without news after which an answer is not waited for any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Conversation:
         self._plan = plan
         self._filtered = plan.filtered
         self._transcript = Transcript()
-        self._answers = Answers()
+        self._answers = Answers(plan.patience)
         self._unanswered = Unanswered()
         # Session: waiting for `session.created`, then for `session.updated`, then ready.
         self._session: JsonObject = {}
@@ -136,7 +138,7 @@ class Conversation:
         self._warn_at: float | None = None
         self._held: deque[Intent] = deque()  # bounded by whoever posts: see `backlog`
         # Responses, by rule 3.
-        self._requests = Requests()
+        self._requests = Requests(plan.patience)
         self._expected_until = 0.0
         self._stop_next = False
         """The response that is about to begin is not wanted any more."""
@@ -810,8 +812,8 @@ class Conversation:
     def _give_up_all(self) -> None:
         """The last limit of a call that only waits for its end."""
         news = max(self._news_at, self._sounded_at or 0.0)
-        if self._ending and self._ready and not self._playing_file and self._now - news >= STALLED:
-            self._problem = self._problem or WaitTimeout(f"nothing came for {STALLED:g} s")
+        if self._ending and self._ready and not self._playing_file and self._now - news >= self._plan.patience:
+            self._problem = self._problem or WaitTimeout(f"nothing came for {self._plan.patience:g} s")
             self._finish_in_order()
 
     def _nothing_came(self, message: str, code: str) -> None:

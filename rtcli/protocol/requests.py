@@ -16,8 +16,6 @@ from rtcli.protocol.codec import JsonObject
 from rtcli.records import dataclass
 
 
-REQUEST_LIMIT = 60.0
-"""Seconds after which a `response.create` that was answered by nothing no longer holds up the next one."""
 COLLISION = "conversation_already_has_active_response"
 COLLISION_PAUSE, COLLISIONS = 5.0, 5
 """Seconds until a request is repeated that met a response we never heard of, and how often."""
@@ -51,7 +49,9 @@ class Asked:
 
 
 class Requests:
-    def __init__(self) -> None:
+    def __init__(self, limit: float) -> None:
+        """`limit`: seconds after which one that was answered by nothing no longer holds up the next."""
+        self._limit = limit
         self.asked: Asked | None = None
         """Sent, and no response has begun."""
         self._line: deque[Order] = deque()
@@ -84,7 +84,7 @@ class Requests:
         return self._line.popleft()
 
     def sent(self, order: Order, event_ids: list[str], place: int, now: float) -> None:
-        until = now + REQUEST_LIMIT
+        until = now + self._limit
         if order.asks:
             self.asked = Asked(order, event_ids[-1], frozenset(event_ids), place, now, until)
         elif order.events[-1].get("type") == "response.create":

@@ -7,6 +7,8 @@ import json
 import re
 import signal
 import struct
+import subprocess
+import sys
 import wave
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +18,7 @@ import pytest
 from rtcli.cli import app
 from rtcli.errors import UsageError
 from tests.pictures import noise
-from tests.program import Done, rtcli, start
+from tests.program import Done, environment, rtcli, start
 from tests.services import Call, Event, OpenAi
 
 
@@ -425,3 +427,22 @@ def test_a_broken_picture_is_refused_before_there_is_a_call(broken: bytes, tmp_p
     done = rtcli("send", "--image", str(picture), "what is this", home=tmp_path)
     assert (done.status, done.out) == (2, "")
     assert one_line(done).startswith(f"rtcli: {picture}: the picture is broken")
+
+
+def test_an_answer_may_take_as_long_as_the_users_limit_says(tmp_path: Path) -> None:
+    """Longer than a call's own patience, which is made short here."""
+    script = tmp_path / "slow.toml"
+    script.write_text('[[answers]]\nsteps = [{ wait_ms = 2500 }, { say = "At last." }]\n')
+    service = start("sandbox", "--engine", "scripted", "--script", str(script), "--port", "0", home=tmp_path)
+    try:
+        assert service.stdout is not None
+        url = service.stdout.readline().decode().strip()
+        hurried = "import rtcli.protocol.answers as a; a.STALLED = 1.0; from rtcli.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", hurried, "send", "--timeout", "30", "--base-url", url, "hi"],
+            env=environment(tmp_path), capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+    finally:
+        service.kill()
+        service.communicate()
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"At last.\n", b"")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rtcli.errors import EventTooLarge, ServiceError
+from rtcli.protocol.answers import STALLED
 from rtcli.protocol.conversation import (
     ANSWER_LIMIT,
     SESSION_LIMIT,
@@ -33,7 +34,7 @@ from rtcli.protocol.intents import (
     Talk,
     ToolOutput,
 )
-from rtcli.protocol.requests import COLLISION_PAUSE, COLLISIONS, REQUEST_LIMIT, ROUND_TRIP
+from rtcli.protocol.requests import COLLISION_PAUSE, COLLISIONS, ROUND_TRIP
 from rtcli.protocol.updates import Activity, Growing, Ready, ToolWanted, Warned, Words
 from tests.protocol.scene import VAD, WHISPER, Scene, a_call, a_session, an_item
 
@@ -879,7 +880,7 @@ def test_a_cancellation_by_the_users_own_event_is_no_failure() -> None:
 def test_a_request_answered_by_nothing_is_told_and_holds_up_the_next_one_no_longer() -> None:
     scene = Scene.ready()
     scene.does(Say("one"), Say("two"))
-    scene.passes(REQUEST_LIMIT - 0.5)
+    scene.passes(STALLED - 0.5)
     assert scene.sent_types == TYPED
     scene.passes(1)
     assert scene.warnings == ["response_silent"]

@@ -30,7 +30,6 @@ from rtcli.protocol.intents import (
     Talk,
     ToolOutput,
 )
-from rtcli.protocol.requests import REQUEST_LIMIT
 from rtcli.protocol.transcript import PATIENCE
 from tests.protocol.scene import VAD, WHISPER, Scene, a_call, a_session, an_item
 
@@ -338,7 +337,19 @@ def test_a_request_made_again_after_a_collision_leaves_no_error_behind() -> None
 def test_a_request_answered_by_nothing_is_a_wait_that_ended_in_vain() -> None:
     scene = Scene.ready()
     scene.does(Say("one"), InputEnded())
-    scene.passes(REQUEST_LIMIT + 0.1)
+    scene.passes(STALLED + 0.1)
+    assert isinstance(error_of(scene), WaitTimeout)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_plan_may_wait_longer_for_an_answer_that_takes_its_time(*, begun: bool) -> None:
+    scene = Scene.ready(Plan(patience=200.0))
+    scene.does(Say("one"), InputEnded())
+    if begun:
+        scene.begins("resp_1")
+    scene.passes(199.0)
+    assert scene.finish() is None
+    scene.passes(1.1)
     assert isinstance(error_of(scene), WaitTimeout)
 
 

@@ -25,7 +25,6 @@ from rtcli.protocol.intents import (
     SilenceSpeaker,
     ToolOutput,
 )
-from rtcli.protocol.requests import REQUEST_LIMIT
 from rtcli.protocol.updates import Activity, Ready, ToolWanted, Words
 from tests.protocol.scene import Scene, a_call, a_session, an_item
 
@@ -137,7 +136,7 @@ def test_a_filtered_stop_by_hand_ends_the_answer_and_frees_the_line_after_a_paus
 def test_a_filtered_request_that_nothing_answers_is_a_wait_in_vain() -> None:
     scene = filtered()
     scene.does(Say("one"), InputEnded())
-    scene.passes(REQUEST_LIMIT + 0.1)
+    scene.passes(STALLED + 0.1)
     finish = scene.finish()
     assert finish is not None
     assert isinstance(finish.error, WaitTimeout)
