@@ -13,8 +13,9 @@ from contextlib import suppress
 from typing import Literal
 
 from rtcli.commands.running import Held
+from rtcli.commands.window import Window
 from rtcli.errors import UsageError
-from rtcli.protocol.intents import Fail, HangUp, InputEnded, Intent, Mistyped, PlayMicrophone
+from rtcli.protocol.intents import Fail, InputEnded, Intent, Mistyped, PlayMicrophone
 
 
 MAX_LINE = 1 << 20
@@ -54,6 +55,7 @@ class Lines:
         self._typed = typed
         """By a person, who may mistype: a bad line ends nothing."""
         self._came = False
+        self._window = Window()
 
     def start(self, call: Held) -> None:
         self._call = call
@@ -88,7 +90,7 @@ class Lines:
     def _ended(self) -> None:
         self._ask_sample()
         if self._on_eof == "hangup":
-            self._call.post(HangUp("end of input"))
+            self._call.post(self._window.end("end of input"))
         elif self._on_eof == "wait":
             self._call.post(InputEnded())
 

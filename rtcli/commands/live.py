@@ -18,8 +18,9 @@ from rtcli.commands.devices import choice_of
 from rtcli.commands.outgoing import ENVELOPE, LIMIT_UNSAID, image_bytes
 from rtcli.commands.running import Held
 from rtcli.commands.slash import COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
+from rtcli.commands.window import Window
 from rtcli.errors import RtcliError, UsageError
-from rtcli.protocol.intents import HangUp, Intent, Interrupt, Mute, Say, SetVolume, Talk, UseDevice
+from rtcli.protocol.intents import Intent, Interrupt, Mute, Say, SetVolume, Talk, UseDevice
 from rtcli.settings import Settings
 from rtcli.terminal.prompt import Keys
 from rtcli.terminal.screen import Screen
@@ -46,10 +47,11 @@ class LiveScreen:
         self._ptt = ptt
         self._answer: Callable[[str], None] | None = None
         """Takes the next line, when a question is open."""
+        self._window = Window()
         self.screen = Screen(
             Keys(
                 line=self._line,
-                end=lambda: self._post(HangUp()) if self._call else _interrupt(),
+                end=self._end,
                 hang_up=_interrupt,
                 mute=lambda: self._post(Talk() if self._ptt else Mute()),
                 interrupt=lambda: self._post(Interrupt()),
@@ -83,6 +85,13 @@ class LiveScreen:
         while self._call is not None and self._intents:
             with suppress(IndexError):  # the other thread was quicker
                 self._call.post(self._intents.popleft())
+
+    def _end(self) -> None:
+        """Ctrl-D, or the terminal has ended."""
+        if self._call is not None:
+            self._post(self._window.end("hung up"))
+        else:
+            signal.raise_signal(signal.SIGHUP if self._window.is_gone() else signal.SIGINT)
 
     # ---- a typed line, in the prompt's thread, which must wait for nothing ----
 

@@ -18,11 +18,12 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
 from rtcli.commands.lanes import PATIENCE, UpdateLane
+from rtcli.commands.window import HANGUP, Window, hears_of_hangup
 from rtcli.errors import NetworkError
 from rtcli.protocol.intents import Fail, HangUp, Intent
 from rtcli.protocol.updates import Closed, Update
 from rtcli.terminal.advice import one_line
-from rtcli.terminal.exits import BUG, INTERRUPTED, OK, TERMINATED, status_of, status_of_call, unwritten
+from rtcli.terminal.exits import BUG, INTERRUPTED, OK, status_of, status_of_call, unwritten
 from rtcli.terminal.faces import Face, NoFace
 
 
@@ -120,6 +121,7 @@ class _Holding:
         self._watcher = watcher
         self._first_interrupt = first_interrupt
         self._helper = helper() if helper else None
+        self._window = Window()
         self._lane = UpdateLane()
         self._call: Held | None = None
         self._early: list[Intent] = []
@@ -267,7 +269,7 @@ class _Holding:
         """What a face that failed means for the call. EIO is a terminal whose window was closed."""
         if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EIO):
             _log.info("the output is gone: %s", error)
-            return HangUp("nobody reads the output")
+            return self._window.end("nobody reads the output")
         _log.error("the face broke", exc_info=error)
         self._unshown = unwritten(error) if isinstance(error, OSError) else error
         return HangUp("nothing can be shown", exit=status_of(self._unshown))
@@ -281,9 +283,8 @@ class _Holding:
                 loop.add_signal_handler(number, handler)
             except NotImplementedError:  # Windows
                 signal.signal(number, lambda *_, handler=handler: loop.call_soon_threadsafe(handler))
-        if hasattr(signal, "SIGHUP"):
-            with suppress(NotImplementedError):
-                loop.add_signal_handler(signal.SIGHUP, self._terminated)
+        if hears_of_hangup():
+            loop.add_signal_handler(signal.SIGHUP, self._terminated)
 
     def _interrupted(self) -> None:
         now = time.monotonic()
@@ -295,7 +296,7 @@ class _Holding:
 
     def _terminated(self) -> None:
         self._hurries.set()
-        self._post(HangUp("terminated", exit=TERMINATED))
+        self._post(HANGUP)
 
 
 def _say_on_stderr(line: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 
+from rtcli.commands.window import hears_of_hangup
+
 
 def wait_for_signal() -> None:
-    """Until SIGINT or SIGTERM."""
+    """Until SIGINT, SIGTERM or SIGHUP."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hears_of_hangup() else ())):
         signal.signal(number, lambda *_: stop.set())
     stop.wait()

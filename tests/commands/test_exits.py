@@ -172,7 +172,8 @@ def test_a_text_that_is_no_utf_8_is_sent_with_replacements(tmp_path: Path) -> No
     assert "caf\ufffd" in done.out
 
 
-def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: Path) -> None:
-    early = "from rtcli import cli; cli.app = lambda **_: os.kill(os.getpid(), signal.SIGTERM); cli.main()"
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: Path, name: str) -> None:
+    early = f"from rtcli import cli; cli.app = lambda **_: os.kill(os.getpid(), signal.{name}); cli.main()"
     done = subprocess.run([sys.executable, "-c", f"import os, signal; {early}"], env=environment(tmp_path), check=False)
     assert done.returncode == 143

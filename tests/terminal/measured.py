@@ -6,16 +6,10 @@ The service sounds all the time and floods when it is asked to; the terminal is 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import math
-import os
-import pty
-import struct
 import subprocess
 import sys
-import termios
-import threading
 import time
 import wave
 from array import array
@@ -30,6 +24,7 @@ from rtcli.audio.opus import make_encoder
 from rtcli.transport.webrtc import WebRtcPeer
 from tests.program import environment
 from tests.services import Call, Event, OpenAi
+from tests.terminal.pseudo import PseudoTerminal
 
 
 PER_SECOND = 500
@@ -135,47 +130,6 @@ class Service(OpenAi):
         return await self.talkative.peer.answer(offer.decode())
 
 
-class Terminal:
-    """The program on a terminal of 100 x 30 that is read only while `reading` is set."""
-
-    def __init__(self, report: Path, home: Path, url: str, *arguments: str) -> None:
-        self.reading = threading.Event()
-        self.reading.set()
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        sound = () if "--input" in arguments else ("--input", "none")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", MEASURED, str(report), "talk", *sound, "--output", "none", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            env=environment(home, TERM="xterm-256color", OPENAI_BASE_URL=url),
-        )
-        os.close(slave)
-        self.seen = bytearray()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        while True:
-            self.reading.wait()
-            try:
-                read = os.read(self._master, 65_536)
-                os.write(self._master, b"\x1b[1;1R" * read.count(b"\x1b[6n"))  # the cursor is in the first row
-            except OSError:  # the other end is closed
-                return
-            self.seen += read
-
-    def line(self, text: str) -> None:
-        os.write(self._master, text.encode() + b"\r")
-
-    def wait_for(self, text: str, limit: float = 30.0) -> None:
-        until = time.monotonic() + limit
-        while text.encode() not in self.seen:
-            assert time.monotonic() < until, f"not seen: {text}\n{self.seen[-2000:].decode('utf-8', 'replace')}"
-            time.sleep(0.05)
-
-
 @dataclass(frozen=True)
 class Part:
     """What was noted in a stretch of time."""
@@ -232,17 +186,19 @@ class Report:
 
 
 @contextmanager
-def on_a_terminal(tmp_path: Path, *arguments: str) -> Iterator[tuple[Terminal, Service, Report]]:
+def on_a_terminal(tmp_path: Path, *arguments: str) -> Iterator[tuple[PseudoTerminal, Service, Report]]:
     report = tmp_path / "report.ndjson"
     with Service() as service:
-        terminal = Terminal(report, tmp_path, f"{service.url}/v1", *arguments)
+        sound = () if "--input" in arguments else ("--input", "none")
+        terminal = PseudoTerminal(
+            [sys.executable, "-c", MEASURED, str(report), "talk", *sound, "--output", "none", *arguments],
+            environment(tmp_path, TERM="xterm-256color", OPENAI_BASE_URL=f"{service.url}/v1"),
+        )
         try:
             terminal.wait_for("ready" if "--input" not in arguments else "listening")
             yield terminal, service, Report(report)
         finally:
-            terminal.reading.set()
-            terminal.process.kill()
-            terminal.process.wait()
+            terminal.kill()
 
 
 @contextmanager

@@ -6,11 +6,9 @@ The screens under `golden/` were looked at by a person. `RTCLI_WRITE_GOLDEN=1` w
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import wave
@@ -25,8 +23,8 @@ import pytest
 from tests.devices.card import LOUD, Card
 from tests.devices.card import missing as missing_card
 from tests.pictures import noise
-from tests.program import COMMAND, environment, start
-from tests.terminal.tmux import LIMIT, PROMPT, Terminal, is_required, missing
+from tests.program import start
+from tests.terminal.tmux import PROMPT, Terminal, is_required, missing
 
 
 SIZES = [(100, 30), (80, 24), (50, 20)]
@@ -645,30 +643,3 @@ def test_what_is_said_up_to_the_key_that_ends_the_turn_is_heard(url: str, sounds
             unheard.append(spoken - float(told))
             terminal.wait_for(at_rest)
     assert min(unheard) <= 0, f"of what was said {min(unheard):.2f} s were not heard"
-
-
-@pytest.mark.parametrize("hears_of_it", [True, False], ids=["with SIGHUP", "without a signal"])
-def test_a_window_that_is_closed_ends_the_call(url: str, tmp_path: Path, *, hears_of_it: bool) -> None:
-    """The window's end of the terminal is gone; a program that it does not control gets no signal."""
-    master, slave = pty.openpty()
-    take = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); " if hears_of_it else ""
-    log = tmp_path / "log"
-    process = subprocess.Popen(
-        [sys.executable, "-c", take + COMMAND[-1], "talk", "--input", "none", "--output", "none", "--log", str(log)],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        env=environment(tmp_path, TERM="xterm-256color", OPENAI_BASE_URL=url),
-    )
-    os.close(slave)
-    seen = b""
-    while b"ready" not in seen:
-        seen += os.read(master, 65_536)
-    os.close(master)
-    try:
-        assert process.wait(LIMIT) == (143 if hears_of_it else 0)
-    finally:
-        process.kill()
-        process.wait()
-    assert (written := log.read_text(encoding="utf-8")).count("Traceback") == 0, written

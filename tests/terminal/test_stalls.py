@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal.measured import PER_SECOND, Part, Report, Service, Terminal, hum, on_a_terminal
+from tests.terminal.measured import PER_SECOND, Part, Report, Service, hum, on_a_terminal
+from tests.terminal.pseudo import PseudoTerminal
 
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NOT RUN: a thread's CPU time is read from /proc")
@@ -56,7 +57,7 @@ class Round:
         return f"no flood: {self.settled}\nunread: {self.unread}\nread again: {self.shown}"
 
 
-def flooded(terminal: Terminal, service: Service, report: Report) -> Round:
+def flooded(terminal: PseudoTerminal, service: Service, report: Report) -> Round:
     report.skip()
     time.sleep(UNREAD)
     settled = report.part()
