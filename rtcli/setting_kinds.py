@@ -206,12 +206,21 @@ def proxy() -> Kind:
     def read(value: Any, place: Place) -> Sensitive:
         text = _one_line(value, place)
         scheme, separator, rest = text.partition("://")
-        _need(bool(_REFERENCE.fullmatch(text)) or (scheme in {"http", "https", "socks5", "socks5h"} and bool(rest)))
         _, at, host = rest.rpartition("@")
+        _need(bool(_REFERENCE.fullmatch(text)) or (scheme in {"http", "https", "socks5", "socks5h"} and _is_host(host)))
         shown = f"{scheme}{separator}***@{host}" if at else text
         return _sensitive(text, place.key, shown, secret=bool(at))
 
     return Kind("http://HOST:PORT (https, socks5 and socks5h too) or env:NAME", read, sensitive=True)
+
+
+def _is_host(text: str) -> bool:
+    """HOST or HOST:PORT."""
+    try:
+        check_url(f"http://{text}")
+    except UsageError:
+        return False
+    return True
 
 
 def _header_line(line: Any) -> tuple[str, str]:

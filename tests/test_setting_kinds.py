@@ -42,7 +42,18 @@ def fits(kind: Kind, value: object) -> bool:
         (
             kinds.proxy(),
             ["http://p:80", "https://p", "socks5://p:1", "socks5h://p", "env:PROXY", "http://u:p@p"],
-            ["p:80", "ftp://p", "http://", "env:", "env:A-B", "http://p\n:1", 1],
+            [
+                "p:80",
+                "ftp://p",
+                "http://",
+                "env:",
+                "env:A-B",
+                "http://p\n:1",
+                "http://p:99999",
+                "http://[p",
+                "http://p q",
+                1,
+            ],
         ),
         (
             kinds.headers(),

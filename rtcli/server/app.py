@@ -24,6 +24,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rtcli.asgi.admission import Admission
 from rtcli.asgi.bodies import content_type, json_object, parts_of, read_body, text_of, unsupported
@@ -31,6 +32,7 @@ from rtcli.asgi.refusals import HANDLERS, refusal
 from rtcli.errors import RtcliError
 from rtcli.protocol import rest
 from rtcli.protocol.codec import JsonObject
+from rtcli.protocol.refusal import one_line
 from rtcli.protocol.rest import HttpAnswer
 from rtcli.protocol.secret import Secret
 from rtcli.server.access import AccessLog, Log, to_stderr
@@ -44,12 +46,21 @@ from rtcli.server.upstream import Upstream, passed_on
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def create_app(config: Config | None = None, *, log: Log = to_stderr) -> Starlette:
+def create_app(config: Config | None = None, *, log: Log = to_stderr) -> ASGIApp:
     """The application; without a `config` the environment says what holds (`rtcli.server.config.from_environment`).
 
-    Raises UsageError, AuthError. `log` gets one line a request.
+    What is wrong with the environment is told to the ASGI host when it starts the application (`Misconfigured`).
+    `log` gets one line a request.
     """
-    config = config or from_environment()
+    if config is None:
+        try:
+            config = from_environment()
+        except RtcliError as error:
+            return Misconfigured(error)
+    return _application(config, log)
+
+
+def _application(config: Config, log: Log) -> Starlette:
     endpoints = _Endpoints(config)
 
     @asynccontextmanager
@@ -74,6 +85,24 @@ def create_app(config: Config | None = None, *, log: Log = to_stderr) -> Starlet
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+
+
+class Misconfigured:
+    """An application that can not start, and says why in one line.
+
+    An exception of the factory would be a traceback, and under uvicorn with several workers one after another for ever:
+    only a start that failed the way ASGI has it ends them.
+    """
+
+    def __init__(self, error: RtcliError) -> None:
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises the error to a host that does not ask whether the application started."""
+        if scope["type"] != "lifespan":
+            raise self._error
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": f"rtcli: {one_line(str(self._error), 500)}"})
 
 
 class _Endpoints:

@@ -168,7 +168,10 @@ class Http:
         try:
             return self._new(self._trust(), proxy=self._proxy.reveal() if self._proxy else None, trust_env=True)
         except ImportError:
-            raise UsageError("a SOCKS proxy is named, and the package socksio is not installed") from None
+            raise UsageError(
+                "a SOCKS proxy needs the package socksio, which is not installed: `pip install socksio` beside rtcli, "
+                "or name an HTTP proxy"
+            ) from None
         except (ValueError, httpx.InvalidURL):
             raise UsageError("the proxy's URL can not be used") from None
 

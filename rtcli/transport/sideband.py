@@ -246,7 +246,10 @@ class Sideband:
             case ProxyError():
                 fact = f"the proxy did not connect to {self._place}"
             case ImportError():
-                return UsageError("a SOCKS proxy is named, and the package python-socks is not installed")
+                return UsageError(
+                    "a SOCKS proxy needs the package python-socks, which is not installed: `pip install python-socks` "
+                    "beside rtcli, or name an HTTP proxy"
+                )
             case socket.gaierror():
                 fact = f"the name of {self._place} can not be resolved"
             case ConnectionRefusedError():

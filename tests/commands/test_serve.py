@@ -134,6 +134,22 @@ def test_two_workers_of_an_asgi_host_share_the_secret_of_the_environment(tmp_pat
     assert "a-secret-for-all-workers" not in written
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_asgi_host_ends_and_says_why_where_there_is_no_key(workers: str) -> None:
+    command = ["--factory", "rtcli.server.app:create_app", "--workers", workers, "--port", "0"]
+    environment = {**os.environ, "RTCLI_CONFIG": os.devnull, "RTCLI_API_KEY": "", "OPENAI_API_KEY": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment,
+    )
+    assert "rtcli: no API key for api.openai.com" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def _until_served(url: str, log: Path) -> None:
     until = time.monotonic() + 40
     while time.monotonic() < until:

@@ -497,10 +497,20 @@ def test_the_environments_proxy_is_used_for_other_hosts(monkeypatch: pytest.Monk
     assert len(proxy.seen) == 1
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])
-def test_an_unusable_proxy_is_a_usage_error_without_its_url(proxy: str) -> None:
+@pytest.mark.parametrize(
+    ("proxy", "line"),
+    [
+        (
+            "socks5://127.0.0.1:1",
+            "a SOCKS proxy needs the package socksio, which is not installed: `pip install socksio`",
+        ),
+        ("gopher://127.0.0.1:1", "the proxy's URL can not be used"),
+    ],
+)
+def test_an_unusable_proxy_is_a_usage_error_without_its_url(proxy: str, line: str) -> None:
     told = run(told_by(mint("https://api.example.com/v1"), proxy=Secret(proxy)))
     assert isinstance(told, UsageError)
+    assert str(told).startswith(line)
     assert "127.0.0.1" not in str(told)
 
 
