@@ -23,6 +23,7 @@ from tests.program import environment, start
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"<!-- run -->\n```console\n(.*?)```", README, re.DOTALL)
+QUESTION = ROOT / "rtcli/sandbox/engine/sample_question.wav"
 SAY = '{"type":"message","role":"user","content":[{"type":"input_text","text":"hello"}]}'
 EVENTS = f'{{"type":"conversation.item.create","item":{SAY}}}\n{{"type":"response.create"}}\n'
 WEATHER = {
@@ -65,17 +66,17 @@ def test_there_are_examples_to_run() -> None:
     assert len(BLOCKS) >= 5
 
 
-@pytest.mark.skipif(
+needs_a_shell = pytest.mark.skipif(
     not os.environ.get("RTCLI_REQUIRE_ALL") and (shutil.which("jq") is None or shutil.which("bash") is None),
     reason="jq or bash is not installed",
 )
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0][2:40])
-def test_an_example_of_the_readme_works_as_it_stands(block: str, folder: Path, base_url: str) -> None:
-    lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+
+
+def run_in_shell(lines: str, folder: Path, base_url: str) -> subprocess.CompletedProcess[str]:
     env = environment(folder, RTCLI_BASE_URL=base_url, PYTHONPATH=str(ROOT))
     env["PATH"] = f"{folder / 'bin'}{os.pathsep}{env['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", "\n".join(lines)],
+    return subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", lines],
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -84,6 +85,13 @@ def test_an_example_of_the_readme_works_as_it_stands(block: str, folder: Path, b
         timeout=100,
         check=False,
     )
+
+
+@needs_a_shell
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0][2:40])
+def test_an_example_of_the_readme_works_as_it_stands(block: str, folder: Path, base_url: str) -> None:
+    lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+    done = run_in_shell("\n".join(lines), folder, base_url)
     assert done.returncode == 0, done.stderr
     assert not re.search(r"^(rtcli|warning|error):|Traceback", done.stderr, re.MULTILINE), done.stderr
 
@@ -95,6 +103,25 @@ def _examples() -> list[str]:
     helps = [command.help or "" for command in group.commands.values()]
     lines = [line.strip() for text in helps for line in text.splitlines()]
     return [line for line in lines if re.match(r"(\w.* \| )?rtcli \w", line)]
+
+
+ENDLESS = re.compile(
+    r"rtcli (talk|talk --input \"USB\".*|tail|tail --(type|json|call|since) .*|serve .*|sandbox.*|calls hangup.*)"
+    r"|rtcli send .*--(call|live|base-url) .*"
+)
+"""Examples that follow something, wait for a user, or are about a call or a service that is there already."""
+ENDING = [line for line in _examples() if not ENDLESS.fullmatch(line)]
+
+
+@needs_a_shell
+@pytest.mark.parametrize("line", ENDING)
+def test_an_example_of_the_help_that_ends_by_itself_works_as_it_stands(line: str, folder: Path, base_url: str) -> None:
+    shutil.copy(QUESTION, folder / "question.wav")
+    (folder / "recording").mkdir()
+    shutil.copy(folder / "events.ndjson", folder / "recording")
+    done = run_in_shell(line, folder, base_url)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("line", _examples())

@@ -42,7 +42,8 @@ class TailFace:
     def show(self, update: Update, at: float) -> None:
         told = update.wall if isinstance(update, Relayed) else None
         wall = (told or datetime.fromtimestamp(time.time() - (time.monotonic() - at), UTC)).astimezone()
-        for entry in entries(update):
+        # An end that is an error is told on standard error, in one line.
+        for entry in () if isinstance(update, Closed) and update.error else entries(update):
             self._take(entry, wall)
         status = lines.status(update)
         if isinstance(update, Closed):

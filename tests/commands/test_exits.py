@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rtcli.terminal.exits import BUG, INTERRUPTED, OK, STATUS, TERMINATED
 from tests.program import COMMAND, Done, environment, ready_call, rtcli
 
 
@@ -90,23 +91,27 @@ def stopped_by(number: int) -> Callable[[Path, str], int]:
     return stop
 
 
-@pytest.mark.parametrize(
-    ("status", "run"),
-    [
-        (0, ok),
-        (1, bug),
-        (2, usage),
-        (3, authentication),
-        (4, network),
-        (5, refused),
-        (6, device),
-        (7, timed_out),
-        (8, budget),
-        (9, unmet),
-        (130, stopped_by(signal.SIGINT)),
-        (143, stopped_by(signal.SIGTERM)),
-    ],
-)
+WAYS: list[tuple[int, Callable[[Path, str], int]]] = [
+    (0, ok),
+    (1, bug),
+    (2, usage),
+    (3, authentication),
+    (4, network),
+    (5, refused),
+    (6, device),
+    (7, timed_out),
+    (8, budget),
+    (9, unmet),
+    (130, stopped_by(signal.SIGINT)),
+    (143, stopped_by(signal.SIGTERM)),
+]
+
+
+def test_no_status_of_the_contract_is_left_out_here() -> None:
+    assert [status for status, _ in WAYS] == [OK, BUG, *(status for _, status in STATUS), INTERRUPTED, TERMINATED]
+
+
+@pytest.mark.parametrize(("status", "run"), WAYS)
 def test_each_status_of_the_contract_is_the_status_of_a_process(
     status: int, run: Callable[[Path, str], int], tmp_path: Path, base_url: str
 ) -> None:

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from rtcli.errors import ServiceError, WaitTimeout
+from rtcli.errors import CallLost, ServiceError, WaitTimeout
 from rtcli.protocol.server_events import decode
 from rtcli.protocol.updates import Closed, EventIn, Notice, Ready, Refused, Update, Words
 from rtcli.terminal.answer import AnswerFace
@@ -109,6 +109,12 @@ def test_in_a_pipe_a_run_is_written_when_it_is_over() -> None:
         'response.output_text.delta  2 events  "2 plus 3"',
         "rtcli.closed  hung up · exit 0",
     ]
+
+
+def test_an_end_that_is_an_error_is_one_line_on_standard_error_and_none_among_the_events() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    TailFace(out, err, keep=Filter()).show(Closed(1.0, "gone", error=CallLost("gone")), 1.0)
+    assert (out.getvalue(), err.getvalue()) == ("", "rtcli: gone; call again\n")
 
 
 def test_on_request_every_delta_has_its_line() -> None:
