@@ -2,7 +2,8 @@
 
 `webrtc*.py` are the only files that know aiortc and aioice: this one makes and ends connections, `webrtc_rtp.py`
 carries sound, `webrtc_sctp.py` tunes the data channel, `webrtc_shortcut.py` reads it fast, `webrtc_ice.py` looks after
-addresses and liveness, and `webrtc_inside.py` guards the private attributes that these need.
+addresses and liveness, and `webrtc_inside.py` guards the private attributes that these need. Over 400 lines because
+what a connection reports, and how far it got when it fails, is told by the one that made it.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ class WebRtcPeer:
         self._faults = Faults()
         self._link: _Link | None = None
         self._channel: aiortc.RTCDataChannel | None = None
+        self._theirs = False
+        """It was opened by the other side."""
         self._offer = ""
         """Ours, as it went out."""
         self._remote: sdp.Description | None = None
@@ -135,6 +138,7 @@ class WebRtcPeer:
         # Sound first: aiortc hangs the bundle on the transport that was made first.
         transceiver = self._add_audio()
         self._adopt(self._pc.createDataChannel(CHANNEL))
+        self._pc.on("datachannel", self._take_channel)
         self._take_over(transceiver.receiver.transport, Reach.LOOPBACK_FIRST if self._loopback else Reach.NETWORK)
         await self._pc.setLocalDescription(await self._pc.createOffer())
         self._offer = sdp_own.publish_offer(self._pc.localDescription.sdp)
@@ -215,7 +219,9 @@ class WebRtcPeer:
         dtls.transport.on("statechange", self._on_transport)
 
     def _take_channel(self, channel: aiortc.RTCDataChannel) -> None:
-        if channel.label == CHANNEL and self._channel is None:
+        # A server that opens one of its own though we did listens on that; what still comes by ours is taken too.
+        if channel.label == CHANNEL and not self._theirs:
+            self._theirs = True
             self._adopt(channel)
             self._on_open()
         else:
@@ -226,12 +232,12 @@ class WebRtcPeer:
         inside(channel, "_setReadyState")
         channel.on("open", self._on_open)
         channel.on("message", self._on_message)
-        channel.on("close", self._on_channel_close)
+        channel.on("close", lambda: self._on_channel_close(channel))
 
     # What aiortc reports. An exception in one of these would close the connection.
 
     def _on_open(self) -> None:
-        if not self._over:
+        if not self._over and not self._settled.is_set():
             self._signal(Opened(self._remote.max_message_size if self._remote else None))
             self._settled.set()
 
@@ -242,8 +248,9 @@ class WebRtcPeer:
         if not self._over:
             self._signal(Message(data))
 
-    def _on_channel_close(self) -> None:
-        self._end("the other side closed the call", orderly=True)
+    def _on_channel_close(self, channel: aiortc.RTCDataChannel) -> None:
+        if channel is self._channel:
+            self._end("the other side closed the call", orderly=True)
 
     def _on_transport(self) -> None:
         assert self._link

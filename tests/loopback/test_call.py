@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from rtcli.errors import CallLost, EventTooLarge
-from rtcli.transport.base import Down, Message, Opened
+from rtcli.transport.base import CHANNEL, Down, Message, Opened
 from rtcli.transport.webrtc import WebRtcPeer
 from rtcli.transport.webrtc_rtp import SILENCE
 from tests.loopback.pair import LIMIT, Inbox, Side, Sink, connected, until
@@ -214,6 +214,27 @@ def test_other_channels_than_the_one_for_events_are_ignored() -> None:
             pair.us.send("an event")
             await pair.theirs.inbox.wait_for(Message("an event"))
             assert pair.theirs.inbox.signals == [Opened(), Message("an event")]
+
+    asyncio.run(run())
+
+
+def test_a_channel_for_events_that_the_other_side_opens_itself_is_taken() -> None:
+    async def run() -> None:
+        async with connected() as pair:
+            theirs = pair.them._pc.createDataChannel(CHANNEL)
+            heard: list[str] = []
+            theirs.on("message", heard.append)
+            await until(lambda: theirs.readyState == "open", "their channel")
+            pair.them.send("by the channel that we opened")
+            theirs.send("by theirs")
+            await pair.ours.inbox.wait_for(Message("by theirs"))
+            pair.us.send("an event")
+            await until(lambda: heard, "an event on their channel")
+            assert heard == ["an event"]
+            await pair.ours.inbox.wait_for(Message("by the channel that we opened"))
+            assert pair.ours.inbox.signals.count(Opened()) == 1
+            theirs.close()
+            await pair.ours.inbox.wait_for(Down("the other side closed the call", orderly=True))
 
     asyncio.run(run())
 
