@@ -26,8 +26,8 @@ from rtcli.transport.attach import Attachment, Line
 
 LOOK = 0.2
 """Seconds between two looks for calls that have begun."""
-MOST_WAITING = 1000
-"""Updates that wait to be told above which nothing more is read."""
+MOST_WAITING, MOST_BYTES = 1000, 4 * 1024 * 1024
+"""Updates that wait to be told, and the bytes of their events, above which nothing more is read."""
 LONGEST_LINE = attach.LARGEST_LINE
 _CLOSED = '"rtcli.closed"'
 
@@ -43,6 +43,8 @@ class Following:
         self._until = until
         self._keep = keep
         self._waiting: deque[Update] = deque()
+        self._bytes = 0
+        """Of what was given since nothing was waiting."""
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -79,6 +81,7 @@ class Following:
                     if self._until and self._is_last(update):
                         yield Closed(time.monotonic(), f"{self._until} came")
                         return
+                self._bytes = 0
                 self._emptied.set()
             yield self._ended.result()
         finally:
@@ -95,8 +98,9 @@ class Following:
 
     async def _give(self, *updates: Update) -> None:
         self._waiting.extend(updates)
+        self._bytes += sum(len(update.raw) for update in updates if isinstance(update, Relayed))
         self._filled.set()
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > MOST_WAITING or self._bytes > MOST_BYTES:
             self._emptied.clear()
             await self._emptied.wait()
 

@@ -2,7 +2,8 @@
 
 Updates: the loop never waits. When the face is behind, words still growing are folded away and counted, because the
 whole text follows; everything else is kept up to `MOST_WAITING` bytes of it, and a face that then takes nothing for
-`PATIENCE` seconds ends the call.
+`PATIENCE` seconds ends the call. A call that somebody else holds, or a file, can wait: more is taken from it when there
+is room, and the other process drops the oldest meanwhile and says so.
 Intents: `Call.post`; a face that is ahead of the call waits for `Call.room`.
 """
 
@@ -22,6 +23,8 @@ FOLDED = (Growing, Vitals)
 """Updates that the next of their kind makes void."""
 MOST_WAITING = 64 * 1024 * 1024
 """Bytes of events waiting."""
+FULL = 4 * 1024 * 1024
+"""Bytes of events waiting above which one who can wait puts nothing more."""
 PATIENCE = 30.0
 """Seconds."""
 BATCH = 256
@@ -70,6 +73,11 @@ class UpdateLane:
         self._got += sum(_size(update) for update, _ in taken)
         self._taken_at = self._took_at = self._clock()
         return taken
+
+    @property
+    def full(self) -> bool:
+        """For one who can wait: not yet."""
+        return self._put - self._got > FULL
 
     @property
     def stuck(self) -> bool:

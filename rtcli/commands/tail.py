@@ -218,7 +218,7 @@ def _hold(request: _Request) -> int:
     from rtcli.terminal.exits import INTERRUPTED
 
     if not (request.new or request.call):
-        return hold(lambda _: _followed(request), _face(request), None, first_interrupt=INTERRUPTED)
+        return hold(lambda _: _followed(request), _face(request), None, first_interrupt=INTERRUPTED, can_wait=True)
     errand = Errand(until=request.until, refusal_ends=False)
     errand.all_given(0)
     return hold(lambda tell: _call(request, tell), _face(request), None, watcher=errand, first_interrupt=INTERRUPTED)

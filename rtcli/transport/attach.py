@@ -47,6 +47,8 @@ BUSY, LINGER = 0.002, 0.002
 LARGEST_LINE = 16 << 20
 CHUNK = 256 << 10
 """Bytes a guest reads at a time."""
+AHEAD = 1 << 20
+"""Bytes a call's description may have; twice as many are read ahead of a guest that does not ask for more."""
 LARGEST_EVENT = 1 << 20
 """Bytes of a client event from a guest."""
 READERS = 64
@@ -369,7 +371,7 @@ async def attach(folder: Path, name: str, *, history: bool = False, look: bool =
     """
     connection, secret = await asyncio.to_thread(meeting.connect, folder, name)
     connection.setblocking(False)
-    reader, writer = await asyncio.open_connection(sock=connection, limit=LARGEST_LINE)
+    reader, writer = await asyncio.open_connection(sock=connection, limit=AHEAD)
     wish: JsonObject = {"type": "rtcli.attach", "v": VERSION, "history": history, "look": look}
     try:
         if secret or not look:

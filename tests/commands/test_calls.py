@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.gush import COUNT, Gush
 from tests.program import Done, read_until_ready, ready_call, rtcli, start
 
 
@@ -33,6 +36,31 @@ def following(home: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         running.kill()
         running.communicate()
+
+
+@contextmanager
+def waiting_to_follow(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A `tail --json` that has said that there is no call yet."""
+    running = start("tail", "--json", home=home)
+    try:
+        assert running.stderr is not None
+        assert b"no live call" in running.stderr.readline()
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def read_all(running: subprocess.Popen[bytes]) -> None:
+    assert running.stdout is not None
+    for _ in running.stdout:
+        pass
+
+
+def resident(pid: int) -> int:
+    """Kilobytes of memory that a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 def ask(home: Path, text: str, *more: str) -> Done:
@@ -101,6 +129,31 @@ def test_without_a_call_there_is_a_way_out_and_with_several_their_names(tmp_path
         ]
         taken = rtcli("talk", "--name", "alice", "--base-url", base_url, "--text", home=tmp_path)
         assert (taken.status, "alice" in taken.err) == (2, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its memory is read from /proc")
+def test_a_follower_whose_output_nobody_reads_loses_the_oldest_counts_them_and_stays_small(tmp_path: Path) -> None:
+    with (
+        Gush() as service,
+        waiting_to_follow(tmp_path) as follower,
+        ready_call("talk", "--base-url", f"{service.url}/v1", "--text", home=tmp_path) as call,
+    ):
+        threading.Thread(target=read_all, args=(call,), daemon=True).start()
+        before = resident(follower.pid)
+        assert Gush.over.wait(60)
+        grown = resident(follower.pid) - before
+        assert follower.stdout is not None
+        seen, lost = [], 0
+        for raw in follower.stdout:
+            line = json.loads(raw)
+            seen += [line["number"]] if line["type"] == "test.event" else []
+            lost += line["lost"] if line.get("code") == "lagged" else 0
+            if line.get("number") == COUNT - 1:
+                break
+    assert grown < 40 * 1024
+    assert lost > COUNT / 4
+    assert seen == sorted(seen)
+    assert COUNT <= len(seen) + lost <= COUNT + 100  # the call's own lines are counted too
 
 
 def test_a_killed_call_leaves_nothing_and_who_follows_goes_on_to_the_next(tmp_path: Path, base_url: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import signal
 import socket
 import subprocess
@@ -13,14 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rtcli.commands.lanes import MOST_WAITING
-from rtcli.transport.base import Down, Opened, Signal
+from tests.gush import Gush
 from tests.program import Done, environment, ready_call, rtcli, start
-from tests.services import Call, Event, OpenAi
 
 
 Answer = Callable[[str], tuple[int, str, bytes]]
@@ -150,31 +145,6 @@ def test_a_peer_that_is_killed_in_mid_call_is_noticed(
     assert running.returncode == 4, err
     assert err.splitlines()[-1].startswith(b"rtcli: ")
     assert b'"rtcli.closed"' in out.splitlines()[-1]
-
-
-class Gushing(Call):
-    """Sends more than waits for a reader of standard output at most, in events of 200 kB."""
-
-    def _take(self, signal: Signal) -> None:
-        super()._take(signal)
-        if isinstance(signal, Opened):
-            self._gushing = asyncio.get_running_loop().create_task(self._gush())
-        elif isinstance(signal, Down):
-            self._gushing.cancel()
-
-    async def _gush(self) -> None:
-        event = json.dumps({"type": "test.event", "pad": "x" * 200_000})
-        for _ in range(MOST_WAITING // len(event) + 10):
-            while self.peer.buffered > 1_000_000:  # noqa: ASYNC110 - a peer tells when asked
-                await asyncio.sleep(0.001)
-            self.peer.send(event)
-
-
-class Gush(OpenAi):
-    async def call(self, offer: bytes, session: Event | None = None, **how: Any) -> str:
-        begun = Gushing({"type": "realtime", **(session or {})}, **how)
-        self.calls.append(begun)
-        return await begun.peer.answer(offer.decode())
 
 
 def test_a_reader_of_our_output_that_takes_nothing_ends_the_call_with_4(tmp_path: Path) -> None:
