@@ -353,11 +353,14 @@ def _missing(environ: Mapping[str, str], config_file: Path | None) -> list[str]:
     return [f"RTCLI_CONFIG names {config_file}, which does not exist"] if named else []
 
 
+_EITHER = (("direct", "server"), ("safety_id", "safety_id_hash"))
+
+
 def _one_way(layers: list[_Layer], environ: Mapping[str, str]) -> list[_Layer]:
     """The layers without the ways that a nearer layer overrules, and the variables that replace a default behind them.
 
-    `direct` and `server` exclude one another, and so do a `server` that makes the calls itself and a `base_url`:
-    a profile's way in must not win against, or quarrel with, what the command line says.
+    `direct` and `server` exclude one another (as the two safety identifiers do), and so do a `server` that makes the
+    calls itself and a `base_url`: a profile's way in must not win against, or quarrel with, what the command line says.
     """
     ranks = {name: next((i for i, layer in enumerate(layers) if name in layer), len(layers)) for name in SETTINGS}
 
@@ -365,10 +368,11 @@ def _one_way(layers: list[_Layer], environ: Mapping[str, str]) -> list[_Layer]:
         return layers[ranks[name]][name][0] if ranks[name] < len(layers) else None
 
     dropped = set()
-    if value("direct") and value("server"):
-        if ranks["direct"] == ranks["server"]:
-            raise UsageError(f"direct and server exclude one another ({layers[ranks['server']]['server'][1]})")
-        dropped.add(max("direct", "server", key=ranks.__getitem__))
+    for one, other in _EITHER:
+        if value(one) and value(other):
+            if ranks[one] == ranks[other]:
+                raise UsageError(f"{one} and {other} exclude one another ({layers[ranks[other]][other][1]})")
+            dropped.add(max(one, other, key=ranks.__getitem__))
     if value("server_mode") != "token" and ranks["base_url"] < ranks["server"]:
         dropped.add("server")
     kept = [{name: found for name, found in layer.items() if name not in dropped} for layer in layers]

@@ -177,6 +177,13 @@ def test_two_ways_in_at_the_same_place_are_refused(tmp_path: Path) -> None:
     assert message == "direct and server exclude one another (flag)"
 
 
+def test_the_nearer_safety_identifier_drops_the_farther_and_two_at_one_place_are_refused(tmp_path: Path) -> None:
+    settings = resolved('safety_id_hash = "anna"', folder=tmp_path, flags={"safety_id": "user-7"})
+    assert (settings.safety_id, settings.safety_id_hash) == ("user-7", None)
+    message = refusal(folder=tmp_path, flags={"safety_id": "user-7", "safety_id_hash": "anna"})
+    assert message == "safety_id and safety_id_hash exclude one another (flag)"
+
+
 # What fits
 
 

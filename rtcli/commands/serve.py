@@ -101,6 +101,8 @@ def serve(
 def _refuse_other_ways(way: Way) -> None:
     if way.server:
         raise UsageError("--server names a server like this one; --base-url names the service behind it")
+    if way.direct:
+        raise UsageError("--direct is a way of opening a call; a server offers both: /session is it, /token the other")
     if way.token_stdin:
         raise UsageError("--token-stdin brings an ephemeral key, and a server mints its own")
     if way.sandbox and (way.base_url or way.dialect):

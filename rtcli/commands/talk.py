@@ -244,7 +244,7 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
     sampled = _samples(request, sound)
     if sampled:
         sound = wiring.with_sample_question(sound)
-    for notice in (*settings.warnings, *sound.notices):
+    for notice in settings.warnings:
         tell(Notice(notice))
     plan = Plan(
         microphone_is_file=sound.microphone_is_file,
@@ -254,8 +254,9 @@ async def _call(request: _Request, tell: Callable[[Update], None]) -> AsyncItera
     )
     key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
     async with ways.way_in(settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
+        # Before a word of devices: what can not be called is told alone.
         refuse_unpriced(_limits(request), way.session, price_table(settings.prices))
-        for notice in way.notices:
+        for notice in (*sound.notices, *way.notices):
             tell(Notice(notice))
         tell(Notice(f"{sound.described} · {way.described}"))
         async with attended(request.name, tell, command="talk", way=way.described) as here:

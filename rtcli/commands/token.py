@@ -79,6 +79,8 @@ def _mint(way: Way, session: Session, general: General, expires: int | None) -> 
         )
     if way.token_stdin:
         raise UsageError("--token-stdin brings a key, and this command makes one")
+    if way.direct:
+        raise UsageError("--direct opens a call without an ephemeral key, and this command makes one")
     settings = wiring.settings_for({**session.flags(), **asdict(way)}, general.profile)
     for warning in settings.warnings:
         if not general.quiet:

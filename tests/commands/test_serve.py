@@ -37,6 +37,7 @@ def test_a_port_in_use_is_exit_2_in_one_line() -> None:
     [
         (("--server", "http://127.0.0.1:9"), 2, "--server"),
         (("--sandbox", "--base-url", "http://127.0.0.1:9"), 2, "exclude"),
+        (("--direct",), 2, "--direct"),
         (("--allow-origin", "localhost:5173"), 2, "http or https"),
         (("--allow-origin", "http://localhost:5173/app"), 2, "origin"),
         (("--safety-id-from", "X-User"), 2, "header:NAME"),

@@ -99,6 +99,13 @@ def test_what_is_said_is_written_down_a_line_a_turn_whoever_finds_the_turns(tmp_
     assert [(words[0], words[-1]) for words in map(_words, done.out.splitlines())] == [("hello", "3")] * 2
 
 
+@pytest.mark.parametrize("wrong", [("--model", "gpt-live-1"), ("--server", "http://127.0.0.1:9"), ("--set", "voice=x")])
+def test_what_can_not_be_called_is_told_alone_in_one_line(tmp_path: Path, wrong: tuple[str, str]) -> None:
+    done = rtcli("talk", "--sandbox", *wrong, home=tmp_path, stdin=subprocess.DEVNULL)
+    assert (done.status, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1, done.err
+
+
 def test_json_is_every_event_and_ends_with_the_exit(tmp_path: Path) -> None:
     done = rtcli("talk", "--sandbox", "--text", "--json", home=tmp_path, stdin="hello\n")
     lines = [json.loads(line) for line in done.out.splitlines()]

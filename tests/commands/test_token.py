@@ -85,7 +85,8 @@ def test_a_refusal_is_one_line_its_status_and_with_json_an_object(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--expires", "9"), ("--expires", "7201"), ("--sandbox",), ("--token-stdin",), ("--env", "--json")]
+    "arguments",
+    [("--expires", "9"), ("--expires", "7201"), ("--sandbox",), ("--token-stdin",), ("--direct",), ("--env", "--json")],
 )
 def test_what_makes_no_key_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = rtcli("token", *arguments, home=tmp_path)
