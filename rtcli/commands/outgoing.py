@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rtcli.commands.slash import event_of
@@ -52,6 +52,15 @@ def read_events(events: Iterable[str], files: Iterable[str]) -> list[SendEvent]:
     for name in files:
         given += _file_events(name)
     return given
+
+
+def piped() -> Iterator[SendEvent]:
+    """The events on standard input, as they come. Raises UsageError naming the line of what is none."""
+    from rtcli.commands.input import lines_of, standard_input
+
+    for number, line in enumerate(lines_of(standard_input()), 1):
+        if line.strip():
+            yield numbered_event(line, number, "standard input")
 
 
 def image_bytes(name: str) -> bytes:

@@ -1,25 +1,15 @@
-"""`rtcli send`: send events once, wait for the answer, exit.
-
-Over 400 lines, many of which name the options and the pairs of them that contradict: who adds one sees the others.
-"""
+"""`rtcli send`: send events once, wait for the answer, exit. Its options, and what it does without a call."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import StrEnum
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtcli import ways, wiring
+from rtcli import wiring
 from rtcli.commands.calls import live_names, the_one
 from rtcli.commands.contradictions import (
     joins_by,
@@ -39,17 +29,9 @@ from rtcli.settings import Settings
 
 
 if TYPE_CHECKING:
-    from rtcli.commands.answering import Answering
     from rtcli.commands.outgoing import Outgoing
-    from rtcli.commands.running import Held
-    from rtcli.protocol.errand import Errand
     from rtcli.protocol.expectations import Expected
-    from rtcli.protocol.intents import SendEvent
-    from rtcli.protocol.updates import Update
-    from rtcli.protocol.usage import Price
-    from rtcli.terminal.faces import Face
     from rtcli.tools import Tool
-    from rtcli.wiring import Sound
 
 
 class Role(StrEnum):
@@ -60,12 +42,10 @@ class Role(StrEnum):
 INTO = "Into a call that is up"
 WAITING = "Waiting"
 OUTPUT = "Output"
-BY_ITSELF = (None, "idle")
-"""Values of --until with which the conversation itself knows its end."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
     """What this errand is, all options read."""
 
     settings: Settings
@@ -91,12 +71,6 @@ class _Request:
     tools: tuple[Tool, ...]
     asks: bool
     """Before a tool is run."""
-
-
-class _AsGuest(TypedDict):
-    answers_functions: bool
-    prices: Mapping[str, Price] | None
-    ends_call: bool
 
 
 @grouped
@@ -221,7 +195,7 @@ def send(
         if call:
             only_the_service(way, settings, "--call")
         refuse_own(joins[0] if joins else "", session, expecting, audio=audio, voice_out=voice_out, hangup=hangup)
-        request = _Request(
+        request = Request(
             settings, general, way, wish, outgoing, stdin, audio, voice_out, until, timeout, json, raw, into, call,
             hangup, expecting, expected, tools, wiring.stdin_is_terminal() and not session.yes_tools,
         )  # fmt: skip
@@ -231,7 +205,9 @@ def send(
         elif dry_run:
             _show(request)
         else:
-            raise typer.Exit(_hold(request))
+            from rtcli.commands.sending import sent
+
+            raise typer.Exit(sent(request))
 
 
 def _tools(session: Session) -> tuple[Tool, ...]:
@@ -243,7 +219,7 @@ def _tools(session: Session) -> tuple[Tool, ...]:
     return load(session.tools)
 
 
-def _refuse_unpriced(request: _Request) -> None:
+def _refuse_unpriced(request: Request) -> None:
     """A cost can only be judged by known prices."""
     from rtcli.protocol.budget import Limits, refuse_unpriced
     from rtcli.protocol.usage import price_table
@@ -273,23 +249,14 @@ def _outgoing(
 # ---- without a call -------------------------------------------------------------------------------------------------
 
 
-def _with_piped(request: _Request) -> Outgoing:
+def _with_piped(request: Request) -> Outgoing:
     """What would go out, standard input included."""
-    from rtcli.commands.outgoing import Outgoing
+    from rtcli.commands.outgoing import Outgoing, piped
 
-    return Outgoing((*request.outgoing.intents, *_piped())) if request.stdin else request.outgoing
-
-
-def _piped() -> Iterator[SendEvent]:
-    from rtcli.commands.input import lines_of, standard_input
-    from rtcli.commands.outgoing import numbered_event
-
-    for number, line in enumerate(lines_of(standard_input()), 1):
-        if line.strip():
-            yield numbered_event(line, number, "standard input")
+    return Outgoing((*request.outgoing.intents, *piped())) if request.stdin else request.outgoing
 
 
-def _show(request: _Request) -> None:
+def _show(request: Request) -> None:
     from rtcli.protocol.codec import text_of
     from rtcli.terminal.text import safe
 
@@ -301,7 +268,7 @@ def _show(request: _Request) -> None:
         typer.echo(text_of(event))
 
 
-def _check(request: _Request) -> None:
+def _check(request: Request) -> None:
     from rtcli.commands.outgoing import verdicts
     from rtcli.protocol.codec import text_of
     from rtcli.terminal.exits import status_of
@@ -320,152 +287,3 @@ def _check(request: _Request) -> None:
         raise typer.Exit(status_of(UsageError()))
     if wrong:
         raise UsageError(f"{wrong} of {len(found)} events would be refused")
-
-
-# ---- with one -------------------------------------------------------------------------------------------------------
-
-
-def _hold(request: _Request) -> int:
-    from rtcli.commands.expecting import Stopwatch, write_junit
-    from rtcli.commands.running import hold
-    from rtcli.commands.searching import search
-    from rtcli.protocol.errand import Errand
-    from rtcli.protocol.expectations import Expectations, Heard
-    from rtcli.terminal.exits import INTERRUPTED
-    from rtcli.terminal.text import safe
-
-    until = None if request.until in BY_ITSELF else "" if request.until == "none" else request.until
-    sound = wiring.file_sound(request.audio, request.voice_out)
-    heard: Callable[[], Heard] = Heard
-    if request.expected.audio or request.voice_out:
-        sound, heard = wiring.metered(sound)
-    expectations = Expectations(request.expected, search=search, heard=heard) if request.expected else None
-    errand = Errand(
-        until=until, limit=request.timeout, expectations=expectations, answers_functions=bool(request.tools)
-    )
-    watch = Stopwatch()
-    status = hold(
-        lambda tell: _call(request, sound, tell),
-        _face(request),
-        _Giving(request, errand),
-        watcher=errand,
-        helper=_answering(request),
-        first_interrupt=INTERRUPTED,
-    )
-    if request.voice_out and status == 0 and not heard().sound_ms:
-        typer.echo(f"warning: no sound came: {safe(request.voice_out)} is silent", err=True)
-    if request.expecting.junit:
-        write_junit(request.expecting.junit, errand, watch.seconds)
-    return status
-
-
-def _answering(request: _Request) -> Callable[[], Answering] | None:
-    """What runs the tools, where there are any."""
-    if not request.tools:
-        return None
-    from rtcli.commands.answering import Answering, ask_on_terminal
-
-    return lambda: Answering(request.tools, ask_on_terminal if request.asks else None)
-
-
-@asynccontextmanager
-async def _call(request: _Request, sound: Sound, tell: Callable[[Update], None]) -> AsyncIterator[Held]:
-    """The call and everything behind it. No audio device is touched."""
-    from rtcli.protocol.conversation import Plan
-    from rtcli.protocol.updates import Notice
-
-    if request.call:
-        for notice in request.settings.warnings:
-            tell(Notice(notice))
-        async with ways.sideband_call(request.settings, request.call, **_as_guest(request)) as joined:
-            yield joined
-        return
-    if request.into is not None:
-        from rtcli.joined import JoinedCall
-        from rtcli.transport.attach import AttachedChannel
-
-        channel = AttachedChannel(wiring.live_folder(), request.into)
-        yield JoinedCall(channel, **_as_guest(request))
-        return
-    plan = Plan(
-        microphone_is_file=sound.microphone_is_file,
-        microphone_waits=True,
-        ends_with_file=False,
-        answers_functions=bool(request.tools),
-        patience=request.timeout,  # else a longer one than the conversation's own would mean nothing
-    )
-    key = await asyncio.to_thread(ways.ready_key, from_stdin=request.way.token_stdin)
-    async with ways.way_in(request.settings, sandbox=request.way.sandbox, ready_key=key, wish=request.wish) as way:
-        for notice in (*request.settings.warnings, *way.notices):
-            tell(Notice(notice))
-        yield ways.make_call(way, sound, plan, request.settings)
-
-
-def _as_guest(request: _Request) -> _AsGuest:
-    """How we are in a call that somebody else holds."""
-    from rtcli.protocol.usage import price_table
-
-    judges = request.expected.latency_ms is not None or request.expected.cost is not None
-    return {
-        "answers_functions": bool(request.tools),
-        "prices": price_table(request.settings.prices) if judges else None,
-        "ends_call": request.hangup,
-    }
-
-
-def _face(request: _Request) -> Face:
-    from rtcli.terminal.answer import AnswerFace
-    from rtcli.terminal.faces import JsonFace
-
-    if request.json or request.raw:
-        return JsonFace(sys.stdout, sys.stderr, raw=request.raw)
-    return AnswerFace(sys.stdout, sys.stderr, quiet=request.general.quiet, color=not request.general.no_color)
-
-
-class _Giving:
-    """Hands everything over in order, in a thread: standard input may be slow, and the call may be behind."""
-
-    def __init__(self, request: _Request, errand: Errand) -> None:
-        self._request = request
-        self._errand = errand
-
-    def start(self, call: Held) -> None:
-        threading.Thread(target=self._run, args=(call,), name="giving", daemon=True).start()
-
-    def _run(self, call: Held) -> None:
-        from rtcli.protocol.intents import Fail, InputEnded, PlayMicrophone
-
-        try:
-            count = self._give(call)
-        except UsageError as error:
-            call.post(Fail(error))
-            return
-        if self._request.audio:
-            call.post(PlayMicrophone())
-        held = self._errand.holds_input and self._request.until is None
-        self._errand.all_given(count)
-        if self._request.until in BY_ITSELF and not held:
-            call.post(InputEnded())
-
-    def _give(self, call: Held) -> int:
-        """How many events that makes."""
-        from rtcli.commands.outgoing import events_of
-        from rtcli.protocol.intents import SendEvent
-
-        count = updates = 0
-        for intent in chain(self._request.outgoing.intents, _piped() if self._request.stdin else ()):
-            call.room.wait()
-            call.post(intent)
-            count += len(events_of(intent))
-            if isinstance(intent, SendEvent) and intent.event.get("type") == "session.update":
-                updates += 1
-                self._await_update(updates)
-        return count
-
-    def _await_update(self, count: int) -> None:
-        """What follows is meant for the changed session. A refusal ends the call meanwhile."""
-        from rtcli.protocol.conversation import SESSION_LIMIT
-
-        until = time.monotonic() + SESSION_LIMIT
-        while self._errand.updated < count and time.monotonic() < until:
-            time.sleep(0.01)
