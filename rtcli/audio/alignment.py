@@ -47,11 +47,18 @@ APART = 96
 """Samples (2 ms) from which reference and echo count as apart: less is a room's reflections, or slow drift."""
 SAME = 24
 """Samples (half a millisecond) by which two findings of one echo may differ."""
+SPEAKERS = 0.15
+"""Share of what is left, by energy, from which it is the speaker's: of a leak it was 0.3 (median), of a user 0.02."""
+DELAY = BLOCK
+"""Samples that the canceller may keep a sound back, at most."""
 DOUBT = 10
 """Blocks of silence while it is not sure whether what is left is the speaker."""
-PROVEN = 10
-"""Blocks in a row that a canceller must do well to be believed when it then does badly: that is a user."""
-PROOF, SHORT_PROOF = 150, 30
+PROVEN = 30
+"""Blocks in a row that a canceller must do well to be believed when it then does badly: that is a user.
+
+After 10, which a soft stretch of a voice may hold, it still let a third of a second of what followed through.
+"""
+PROOF, SHORT_PROOF = 60, 30
 """Blocks for which it is not believed before: for sure moved, and perhaps moved. Then a user must be heard."""
 JUMP = 4 * BLOCK
 """Samples by which the speaker may get ahead of the microphone, or fall back, at once without being suspected."""
@@ -178,7 +185,7 @@ class Reference:
 
 
 class Matcher:
-    """Finds what the microphone hears in what was played. Needs numpy."""
+    """Finds what the microphone hears, and what the canceller left of it, in what was played. Needs numpy."""
 
     def __init__(self) -> None:
         import numpy as np
@@ -187,11 +194,15 @@ class Matcher:
         self.alike = 0.0
         """Normalised correlation of the last look."""
         self._heard = bytearray()
+        self._left: deque[bytes] = deque(maxlen=_RECENT)
         self._count = 0
+        self._found: int | None = None
+        """What the last look found."""
 
-    def add(self, block: bytes) -> None:
-        """A block of the microphone as it came."""
+    def add(self, block: bytes, left: bytes) -> None:
+        """A block of the microphone as it came, and what the canceller left of it."""
         self._heard += block
+        self._left.append(left)
         self._count += len(block) // 2
         del self._heard[: max(0, len(self._heard) - 2 * PIECE)]
 
@@ -216,7 +227,26 @@ class Matcher:
         first = max(0, (rough - 1) * _COARSE)
         last = min(first + 3 * _COARSE, len(played) - PIECE)
         near = [float(played[at : at + PIECE] @ piece) for at in range(first, last)]
-        return begin + first + int(np.argmax(near)) - (self._count - PIECE) if near else None
+        if not near:
+            return None
+        self._found = begin + first + int(np.argmax(near)) - (self._count - PIECE)
+        return self._found
+
+    def speakers_share(self, reference: Reference) -> float:
+        """How much of what was left of late, by energy, is what was played, where the last look found it (0 to 1)."""
+        np = self._np
+        if self._found is None:
+            return 0.0
+        left = self._coarse(np.frombuffer(b"".join(self._left), np.int16).astype(np.float32))
+        end = self._found + self._count
+        near = reference.played(end - _RECENT * BLOCK - DELAY, end + APART)
+        played = self._coarse(np.frombuffer(near, np.int16).astype(np.float32))
+        if len(played) < len(left):
+            return 0.0
+        dots = np.correlate(played, left, "valid")
+        energy = np.concatenate(([0.0], np.cumsum(played.astype(np.float64) ** 2)))
+        norms = (energy[len(left) :] - energy[: -len(left)]) * float(left @ left)
+        return float((dots**2 / (norms + 1.0)).max())
 
     def _coarse(self, pcm: Any) -> Any:
         usable = len(pcm) // _COARSE * _COARSE
@@ -241,7 +271,8 @@ class Aligner:
     So what the canceller has learned of the room holds again. As long as it has not shown that it does (at the start,
     and after anything that may have moved speaker and microphone apart) the microphone is silent while it hears the
     speaker: half duplex for moments. Once it has, a user who speaks over the speaker makes it look as bad as an echo
-    that moved, but the echo is then where it was, or not to be found at all, and the user is let through.
+    that moved, but the echo is then where it was, or not to be found at all, and what is left is nothing like what was
+    played: the user is let through.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -267,7 +298,7 @@ class Aligner:
 
     def leaks(self, block: bytes, left: bytes) -> bool:
         """Take a block of the microphone and what the canceller left of it; whether that is the speaker's."""
-        self._matcher.add(block)
+        self._matcher.add(block, left)
         self._recent.append((self._matcher.energy(block), self._matcher.energy(left)))
         self._wait, self._shut, self._moved = (max(0, count - 1) for count in (self._wait, self._shut, self._moved))
         self._notice_jumps()
@@ -294,6 +325,11 @@ class Aligner:
             return
         self._lead = self._reference.lead
 
+    def _leaves_the_speaker(self) -> bool:
+        """Whether what is left can be heard, and is the speaker's: however well it did, and whatever it has proven."""
+        audible = sum(after for _, after in self._recent) >= len(self._recent) * BLOCK * AUDIBLE**2
+        return audible and self._matcher.speakers_share(self._reference) > SPEAKERS
+
     def _reduction(self) -> float | None:
         """What was taken out of late, in dB; None when there was nothing to speak of."""
         before, after = (sum(energies) for energies in zip(*self._recent, strict=True))
@@ -310,6 +346,8 @@ class Aligner:
             self._shut = 0
         if not good and self._unproven:
             self._unproven -= 1
+            self._shut = max(self._shut, 2)
+        if self._leaves_the_speaker():
             self._shut = max(self._shut, 2)
         if not good and self._suspect is None:
             self._wait = min(self._wait, LOOK_WHEN_POOR - 1)

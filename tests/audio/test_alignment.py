@@ -124,7 +124,8 @@ def test_the_echo_is_found_to_the_sample(delay: int) -> None:
     scene, matcher = Scene(delay), Matcher()
     for start in range(0, 96_000, BLOCK):
         scene.reference.add(scene.played[start : start + BLOCK].tobytes())
-        matcher.add(scene.played[max(0, start - delay) :][:BLOCK].tobytes())
+        heard = scene.played[max(0, start - delay) :][:BLOCK].tobytes()
+        matcher.add(heard, heard)
     assert matcher.look(scene.reference) == -delay
 
 
@@ -133,7 +134,8 @@ def test_where_there_is_no_echo_none_is_found() -> None:
     scene, matcher, chance = Scene(0), Matcher(), random.Random(2)
     for start in range(0, 96_000, BLOCK):
         scene.reference.add(scene.played[start : start + BLOCK].tobytes())
-        matcher.add(array("h", [int(chance.gauss(0, 3000)) for _ in range(BLOCK)]).tobytes())
+        noise = array("h", [int(chance.gauss(0, 3000)) for _ in range(BLOCK)]).tobytes()
+        matcher.add(noise, noise)
     assert matcher.look(scene.reference) is None
 
 
@@ -168,6 +170,16 @@ def test_a_canceller_that_fails_where_the_echo_has_not_moved_moves_nothing_and_i
     before = scene.reference.base
     assert all(scene.run(200, left=1.0)[10:])
     assert scene.reference.base == before
+
+
+@needs_numpy
+@pytest.mark.parametrize("left", [0.2, 0.3, 0.5])
+def test_what_a_proven_canceller_leaves_of_the_speaker_is_not_taken_for_a_user(left: float) -> None:
+    """It had learned its room, and then takes out but 6 to 14 dB, which is enough of a voice to be taken for one."""
+    scene = Scene(4800)
+    assert not any(scene.run(200, left=0.01))
+    assert all(scene.run(200, left=left)[5:])
+    assert not any(scene.run(100, left=0.01)[10:])
 
 
 @needs_numpy
