@@ -21,8 +21,10 @@ class Finding:
     """What to do about it; empty when nothing is to be done."""
 
 
-def findings(settings: Settings) -> list[Finding]:
-    return [_python(), *_sound(), _opus(), _echo(), _speech(), _key(settings), _configuration(settings)]
+def findings(settings: Settings, refused: RtcliError | None = None) -> list[Finding]:
+    """`refused`: why the configuration can not be used; `settings` are the defaults then."""
+    configuration = _configuration(settings, refused)
+    return [_python(), *_sound(), _opus(), _echo(), _speech(), _key(settings), configuration]
 
 
 def _python() -> Finding:
@@ -77,15 +79,21 @@ def _speech() -> Finding:
 def _key(settings: Settings) -> Finding:
     from rtcli.keys import search_key
 
-    found = search_key(os.environ, settings.profile, has_terminal=False)
+    try:
+        found = search_key(os.environ, settings.profile, has_terminal=False)
+    except RtcliError as error:
+        return Finding("API key", ok=False, fact=str(error), advice="give another key; --sandbox needs none")
     if found.key is not None:
         return Finding("API key", ok=True, fact=f"from {found.key.origin}")
-    return Finding("API key", ok=False, fact=found.reason, advice="`rtcli auth login`; --sandbox needs none")
+    way = "`rtcli auth login`" if found.keyring_works else "set OPENAI_API_KEY"
+    return Finding("API key", ok=False, fact=found.reason, advice=f"{way}; --sandbox needs none")
 
 
-def _configuration(settings: Settings) -> Finding:
+def _configuration(settings: Settings, refused: RtcliError | None) -> Finding:
     from rtcli.settings import config_path
 
+    if refused is not None:
+        return Finding("configuration", ok=False, fact=str(refused), advice="no command works until that is put right")
     path = config_path(os.environ)
     fact = f"{path}{'' if path.exists() else ' (none yet)'}"
     return Finding("configuration", ok=not settings.warnings, fact=fact, advice="; ".join(settings.warnings))

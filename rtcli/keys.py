@@ -33,7 +33,7 @@ _Answer = TypeVar("_Answer")
 
 
 class KeyringTrouble(AuthError):  # noqa: N818 - reads as what happened
-    """The system keyring could not do what it was asked. The message never holds what was to be stored."""
+    """The system keyring can not do what it is asked. The message never holds what was to be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Search:
     key: FoundKey | None
     reason: str = ""
     """Why there is none: a fragment for people."""
+    keyring_works: bool = True
+    """So that a key could be put there."""
 
 
 def search_key(environ: Mapping[str, str], profile: str | None, *, has_terminal: bool) -> Search:
@@ -61,7 +63,7 @@ def search_key(environ: Mapping[str, str], profile: str | None, *, has_terminal:
     try:
         stored = stored_key(profile, has_terminal=has_terminal)
     except KeyringTrouble as trouble:
-        return Search(None, f"{unset}, and {trouble}")
+        return Search(None, f"{unset}, and {trouble}", keyring_works=False)
     if stored is None:
         return Search(None, f"{unset}, and the {keyring_entry(profile)} is empty")
     return Search(stored)
@@ -86,7 +88,8 @@ def key_for(
     if is_loopback(host_of(base_url)):
         return FoundKey(PLACEHOLDER, "placeholder")
     if demanded(base_url, dialect):
-        raise AuthError(f"no API key for {host_of(base_url)}: {search.reason}")
+        kind = AuthError if search.keyring_works else KeyringTrouble
+        raise kind(f"no API key for {host_of(base_url)}: {search.reason}")
     return None
 
 

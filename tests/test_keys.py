@@ -111,6 +111,8 @@ def test_an_empty_keyring_is_the_reason() -> None:
 def test_a_machine_without_a_keyring_is_the_reason() -> None:
     using(Raising(lambda _: NoKeyringError("No recommended backend was available. Install ...")))
     assert reason().endswith(", and this machine has no keyring")
+    with pytest.raises(keys.KeyringTrouble, match=r"no API key for api\.openai\.com"):
+        keys.key_for("https://api.openai.com/v1", "openai", environ={}, profile=None, has_terminal=False)
 
 
 def test_a_missing_keyring_package_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ import typer
 
 from rtcli import wiring
 from rtcli.commands.options import General, flag, grouped
+from rtcli.errors import UsageError
+from rtcli.settings import Settings
 
 
 @grouped
@@ -32,7 +34,7 @@ def doctor(
     from rtcli.terminal.text import safe
 
     with wiring.logging_to(general.verbose, general.log):
-        found = findings(wiring.settings_for({}, general.profile))
+        found = findings(*_settings(general))
     if json:
         typer.echo(json_module.dumps([asdict(finding) for finding in found], ensure_ascii=False))
         return
@@ -41,3 +43,16 @@ def doctor(
         mark = "ok " if finding.ok else "-- "
         advice = f"; {finding.advice}" if finding.advice else ""
         typer.echo(safe(f"{mark} {finding.part:<{widest}}  {finding.fact}{advice}"))
+
+
+def _settings(general: General) -> tuple[Settings, UsageError | None]:
+    """What holds; or the defaults, and why the file or a variable says nothing that can be used.
+
+    Raises UsageError for a profile that was asked for here.
+    """
+    try:
+        return wiring.settings_for({}, general.profile), None
+    except UsageError as error:
+        if general.profile is not None:
+            raise
+        return Settings(), error
