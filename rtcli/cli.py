@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import gc
 import io
@@ -16,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from rtcli.commands.leaving import leave
 from rtcli.commands.options import Command, Commands
 from rtcli.errors import RtcliError
 
@@ -183,15 +183,11 @@ def _open_what_is_closed() -> None:
 
 
 def program() -> NoReturn:
-    """The installed script: `main`, and then the end at once. Taking everything apart takes 15 ms, and nobody needs it.
-
-    Whatever is to be given back (a terminal, a sound card) is, and `main` has flushed what was written.
-    """
+    """The installed script: `main`, and then the end at once; what was written is flushed."""
     try:
         main()
     except SystemExit as end:
-        atexit._run_exitfuncs()  # noqa: SLF001 - the one way to them but the interpreter's own end
-        os._exit(end.code if isinstance(end.code, int) else 0)
+        leave(end.code if isinstance(end.code, int) else 0)
 
 
 def _speak_to_everybody() -> None:
@@ -248,7 +244,7 @@ def _command(error: typer.TyperException) -> str:
 def _leave(status: int) -> NoReturn:
     """Exit; a reader that is gone must not make the interpreter complain while it flushes."""
     if any(thread.name == "face" for thread in threading.enumerate()):
-        os._exit(status)  # it waits for a reader that takes nothing, with standard output's lock in its hand
+        leave(status)  # it waits for a reader that takes nothing, with standard output's lock in its hand
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

@@ -15,15 +15,17 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from typing import Protocol
 
 from rtcli.commands.lanes import PATIENCE, UpdateLane
+from rtcli.commands.leaving import leave
 from rtcli.commands.window import HANGUP, Window, hears_of_hangup
 from rtcli.errors import NetworkError
 from rtcli.protocol.intents import Fail, HangUp, Intent
 from rtcli.protocol.updates import Closed, Update
 from rtcli.terminal.advice import one_line
-from rtcli.terminal.exits import BUG, INTERRUPTED, OK, status_of, status_of_call, unwritten
+from rtcli.terminal.exits import BUG, INTERRUPTED, OK, TERMINATED, status_of, status_of_call, unwritten
 from rtcli.terminal.faces import Face, NoFace
 
 
@@ -136,6 +138,8 @@ class _Holding:
         self._unread: NetworkError | None = None
         self._unshown: Exception | None = None
         """Why nothing more is shown."""
+        self._signalled: HangUp | None = None
+        """What a signal asked for."""
         self._interrupted_at = -TWICE
         self._given_up = asyncio.Event()
         self._shown = asyncio.Event()
@@ -152,11 +156,12 @@ class _Holding:
         await self._until_shown()
         if self._shown.is_set():
             showing.join()  # there is nothing left for it to do
-        if self._unshown is None:
-            return status
-        with suppress(OSError):  # it may be the same that takes nothing
-            _say_on_stderr(one_line(self._unshown))
-        return status or status_of(self._unshown)
+        if self._unshown is not None:
+            with suppress(OSError):  # it may be the same that takes nothing
+                _say_on_stderr(one_line(self._unshown))
+            status = status or status_of(self._unshown)
+        self._hear_no_more(status)
+        return status
 
     async def _until_shown(self) -> None:
         """A pager takes its time; who interrupts, or has taken nothing for too long, is not waited for."""
@@ -224,6 +229,9 @@ class _Holding:
     def _close(self, closed: Closed) -> None:
         if self._watcher:
             closed = self._watcher.conclude(closed)
+        # Input and output often end with the signal, and before it: who pressed Ctrl-C stopped all of a pipeline.
+        if self._signalled is not None and closed.error is None and closed.exit == OK:
+            closed = replace(closed, reason=self._signalled.reason, exit=self._signalled.exit)
         self._status = status_of_call(closed)
         self._lane.put(closed)
 
@@ -278,7 +286,8 @@ class _Holding:
 
     def _end_after(self, error: Exception) -> HangUp:
         """What a face that failed means for the call. EIO is a terminal whose window was closed."""
-        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EIO):
+        gone = isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EIO)
+        if gone or self._window.is_gone():
             _log.info("the output is gone: %s", error)
             return self._window.end("nobody reads the output")
         _log.error("the face broke", exc_info=error)
@@ -289,13 +298,20 @@ class _Holding:
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number, handler in ((signal.SIGINT, self._interrupted), (signal.SIGTERM, self._terminated)):
+        for number in _heard():
+            handler = self._interrupted if number == signal.SIGINT else self._terminated
             try:
                 loop.add_signal_handler(number, handler)
             except NotImplementedError:  # Windows
                 signal.signal(number, lambda *_, handler=handler: loop.call_soon_threadsafe(handler))
-        if hears_of_hangup():
-            loop.add_signal_handler(signal.SIGHUP, self._terminated)
+
+    def _hear_no_more(self, status: int) -> None:
+        """All was done in order, and what is left may be waiting for a device: a signal ends the process at once."""
+        loop = asyncio.get_running_loop()
+        for number in _heard():
+            with suppress(NotImplementedError):  # Windows
+                loop.remove_signal_handler(number)
+            signal.signal(number, lambda *_: leave(status))
 
     def _interrupted(self) -> None:
         now = time.monotonic()
@@ -303,11 +319,20 @@ class _Holding:
             self._given_up.set()
         self._interrupted_at = now
         self._hurries.set()
-        self._post(HangUp("interrupted", exit=self._first_interrupt))
+        self._signal(HangUp("interrupted", exit=self._first_interrupt))
 
     def _terminated(self) -> None:
         self._hurries.set()
-        self._post(HANGUP)
+        self._signal(HANGUP)
+
+    def _signal(self, wish: HangUp) -> None:
+        if self._signalled is None or wish.exit == TERMINATED:
+            self._signalled = wish
+        self._post(wish)
+
+
+def _heard() -> list[signal.Signals]:
+    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hears_of_hangup() else [])]
 
 
 def _say_on_stderr(line: str) -> None:

@@ -43,6 +43,14 @@ from rtcli.records import dataclass
 from rtcli.terminal.status import Styled
 
 
+try:
+    import termios
+except ImportError:  # Windows
+    _GONE: tuple[type[Exception], ...] = (OSError,)
+else:
+    _GONE = (OSError, termios.error)
+"""What every use of a terminal that is gone raises."""
+
 _log = logging.getLogger(__name__)
 
 REDRAW = 0.15
@@ -185,9 +193,7 @@ class Prompt:
     def _give_back(self) -> None:
         """At exit: when the prompt hangs in a terminal that takes nothing, at least its settings are put back."""
         if self._saved is not None and not self._over.is_set():
-            import termios
-
-            with suppress(termios.error, OSError, ValueError):
+            with suppress(*_GONE, ValueError):
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._saved)
 
     # ---- in the prompt's thread ----
@@ -195,7 +201,7 @@ class Prompt:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except OSError as error:
+        except _GONE as error:
             _log.info("the terminal is gone: %s", error)
             self._keys.end()
         except Exception:  # noqa: BLE001 - whatever breaks here, the call ends in order
@@ -315,11 +321,9 @@ class Prompt:
 
     def _continued(self) -> None:
         """Whatever ran meanwhile set the terminal as it liked."""
-        import termios  # where there is SIGCONT there is this
-
         app = self._session.app
         if app.is_running:
-            with suppress(termios.error):  # the window was closed, which comes with SIGCONT too
+            with suppress(*_GONE):  # the window was closed, which comes with SIGCONT too
                 app.input.raw_mode().__enter__()
             if time.monotonic() - self._back_at > 1:  # stopped by somebody else, and nothing is drawn yet
                 app.renderer.reset()
@@ -357,7 +361,7 @@ class Prompt:
 
 def _broken(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """A callback failed. In a terminal that is gone all of them do; `prompt_async` ends by itself then."""
-    if isinstance(context.get("exception"), OSError):
+    if isinstance(context.get("exception"), _GONE):
         _log.info("the terminal is gone: %s", context["exception"])
     else:
         loop.default_exception_handler(context)
@@ -391,12 +395,9 @@ def _width_of(row: Mapping[int, Char]) -> int:
 
 
 def _settings_of_terminal() -> list[Any] | None:
-    try:
-        import termios
-    except ImportError:  # Windows
-        return None
-    with suppress(termios.error, OSError, ValueError):
-        return termios.tcgetattr(sys.stdin.fileno())
+    if sys.platform != "win32":
+        with suppress(*_GONE, ValueError):
+            return termios.tcgetattr(sys.stdin.fileno())
     return None
 
 

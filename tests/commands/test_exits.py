@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rtcli.terminal.exits import BUG, INTERRUPTED, OK, STATUS, TERMINATED
-from tests.program import COMMAND, Done, environment, ready_call, rtcli
+from tests.program import COMMAND, Done, environment, read_until_ready, ready_call, rtcli
 
 
 NOBODY = "http://127.0.0.1:9/v1"
@@ -182,3 +182,35 @@ def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: P
     early = f"from rtcli import cli; cli.app = lambda **_: os.kill(os.getpid(), signal.{name}); cli.main()"
     done = subprocess.run([sys.executable, "-c", f"import os, signal; {early}"], env=environment(tmp_path), check=False)
     assert done.returncode == 143
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX's signals")
+@pytest.mark.parametrize(
+    ("arguments", "number", "status"),
+    [
+        (("talk", "--text", "--input", "none", "--on-eof", "hangup"), signal.SIGTERM, 143),
+        (("send", "tell me a story"), signal.SIGINT, 130),
+    ],
+    ids=["the input ends", "the reader of the output ends"],
+)
+def test_a_signal_says_the_status_although_a_stream_ends_with_it(
+    arguments: tuple[str, ...], number: signal.Signals, status: int, tmp_path: Path, base_url: str
+) -> None:
+    """The program is stopped meanwhile, so that both wait for it; whichever it takes first, it was the signal."""
+    environ = environment(tmp_path, OPENAI_BASE_URL=base_url)
+    running = subprocess.Popen(
+        [*COMMAND, *arguments, "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+    )
+    try:
+        read_until_ready(running)
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.send_signal(signal.SIGSTOP)
+        running.stdin.close()
+        running.stdout.close()
+        running.send_signal(number)
+        running.send_signal(signal.SIGCONT)
+        assert running.wait(20) == status
+    finally:
+        running.kill()
+        running.wait()

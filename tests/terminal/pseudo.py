@@ -58,6 +58,10 @@ class PseudoTerminal:
             assert time.monotonic() < until, f"not seen: {text}\n{self.seen[-2000:].decode('utf-8', 'replace')}"
             time.sleep(LOOK)
 
+    def echoes(self) -> bool:
+        """What is typed is shown by the terminal itself, as it is for a shell."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
     def close(self) -> None:
         """The window is closed: at once, which it would not be while something reads it."""
         self._closing.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,9 +51,9 @@ ENDS: dict[str, tuple[list[str], Callable[[PseudoTerminal], None], int]] = {
 
 
 @contextmanager
-def talking(home: Path, program: list[str], kind: str) -> Iterator[PseudoTerminal]:
+def talking(home: Path, program: list[str], kind: str, *more: str) -> Iterator[PseudoTerminal]:
     with OpenAi() as service:
-        arguments = ("talk", "--text", "--input", "none", "--output", "none", "--log", str(home / "log"))
+        arguments = ("talk", "--text", "--input", "none", "--output", "none", "--log", str(home / "log"), *more)
         env = environment(home, TERM=kind, OPENAI_BASE_URL=f"{service.url}/v1")
         terminal = PseudoTerminal([*program, *arguments], env)
         try:
@@ -70,3 +71,17 @@ def test_a_window_that_is_closed_ends_the_call(tmp_path: Path, end: str, kind: s
         act(terminal)
         assert terminal.process.wait(LIMIT) == status
     assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_terminal_that_takes_nothing_more_is_given_back_all_the_same(tmp_path: Path, number: signal.Signals) -> None:
+    with talking(tmp_path, CONTROLLED, "xterm-256color", "--events", "all") as terminal:
+        assert not terminal.echoes(), "the prompt reads keys"
+        terminal.reading.clear()
+        for _ in range(100):  # each is answered, and every event of that is shown
+            terminal.line("say " + "all work and no play " * 10)
+            time.sleep(0.02)
+        time.sleep(1)
+        terminal.process.send_signal(number)
+        assert terminal.process.wait(LIMIT) == (143 if number == signal.SIGTERM else 0)
+        assert terminal.echoes()

@@ -1,0 +1,21 @@
+"""The last step of the program: what is to be given back is, and nothing is waited for."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import NoReturn
+
+
+LIMIT = 2.0
+"""Seconds to give back a terminal and the like. Closing a log would wait for ever where its reader takes nothing."""
+
+
+def leave(status: int) -> NoReturn:
+    """End the process at once, with what was registered at exit. Taking everything else apart takes 15 ms more."""
+    # The one way to what was registered but the interpreter's own end, which joins threads that may never end.
+    giving_back = threading.Thread(target=atexit._run_exitfuncs, daemon=True)  # noqa: SLF001
+    giving_back.start()
+    giving_back.join(LIMIT)
+    os._exit(status)
