@@ -330,8 +330,9 @@ class Prompt:
             app.invalidate()
 
     def _leave(self) -> None:
-        if self._session.app.is_running:
-            self._session.app.exit(exception=EOFError)
+        app = self._session.app
+        if app.is_running and not app.is_done:  # Enter, or the end of the terminal, may have been quicker
+            app.exit(exception=EOFError)
 
     def _message(self) -> StyleAndTextTuples:
         """The unfinished turns, then the prompt; what stays in the scrollback is the prompt alone."""
