@@ -56,7 +56,7 @@ class ConnectError(NetworkError):
         self.udp_suspect = udp_suspect
 
 
-class CallLost(NetworkError):  # noqa: N818 - reads as what happened
+class CallLost(NetworkError):
     """The connection of a running call is gone."""
 
 
@@ -87,7 +87,7 @@ class ServiceError(RtcliError):
         self.retry_after = retry_after
 
 
-class EventTooLarge(ServiceError):  # noqa: N818 - reads as what happened
+class EventTooLarge(ServiceError):
     """A client event over the peer's `a=max-message-size` (RFC 8841): refused before sending."""
 
     def __init__(self, size: int, limit: int) -> None:
@@ -100,13 +100,13 @@ class DeviceError(RtcliError):
     pass
 
 
-class WaitTimeout(RtcliError):  # noqa: N818 - reads as what happened
+class WaitTimeout(RtcliError):
     pass
 
 
-class BudgetReached(RtcliError):  # noqa: N818 - reads as what happened
+class BudgetReached(RtcliError):
     pass
 
 
-class ExpectationUnmet(RtcliError):  # noqa: N818 - reads as what happened
+class ExpectationUnmet(RtcliError):
     pass

@@ -32,7 +32,7 @@ LIMIT_AT_TERMINAL = 60.0
 _Answer = TypeVar("_Answer")
 
 
-class KeyringTrouble(AuthError):  # noqa: N818 - reads as what happened
+class KeyringTrouble(AuthError):
     """The system keyring can not do what it is asked. The message never holds what was to be stored."""
 
 

@@ -92,7 +92,7 @@ class Kind:
     """Entries of all layers are merged, the nearer one winning."""
 
 
-def _need(fits: bool) -> None:  # noqa: FBT001
+def _need(fits: object) -> None:
     if not fits:
         raise ValueError
 

@@ -36,7 +36,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS = re.compile(r"(OPENAI|AZURE|RTCLI)_.*KEY", re.IGNORECASE)
 
 
-class ToolFailed(Exception):  # noqa: N818 - reads as what happened
+class ToolFailed(Exception):
     """A run gave no output; the message goes to the model and to the user."""
 
 

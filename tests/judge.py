@@ -54,7 +54,7 @@ def watch(take: Callable[[Event], None]) -> None:
             seen.add(its)
             take(json.loads(json.dumps(effect.event)))
 
-    Dialogue._emit = watched  # type: ignore[method-assign]
+    Dialogue._emit = watched  # type: ignore[method-assign]  # in this process
 
 
 def tell(path: str) -> None:

@@ -64,7 +64,7 @@ def minted(value: str = "ek_minted") -> Said:
     return Said(200, json.dumps({"value": value, "expires_at": 4102444800, "session": {"type": "realtime"}}).encode())
 
 
-class Reset(Exception):  # noqa: N818 - a way to answer
+class Reset(Exception):
     """Break the connection instead of answering."""
 
 

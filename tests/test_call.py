@@ -197,7 +197,7 @@ class FakePlayout:
         return None
 
     def stats(self) -> PlayoutStats:
-        return PlayoutStats(**{figure.name: 0 for figure in fields(PlayoutStats)})  # type: ignore[arg-type]
+        return PlayoutStats(**{figure.name: 0 for figure in fields(PlayoutStats)})  # type: ignore[arg-type]  # all are numbers
 
     @property
     def last_sound(self) -> float | None:
@@ -813,7 +813,7 @@ def test_whoever_stops_listening_to_a_call_ends_it() -> None:
         async for update in updates:
             if isinstance(update, Ready):
                 break
-        await updates.aclose()  # type: ignore[attr-defined]
+        await updates.aclose()  # type: ignore[attr-defined]  # it is a generator
         return held
 
     held = asyncio.run(main())

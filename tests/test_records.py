@@ -20,7 +20,7 @@ def _made(dataclass: Callable[..., Any]) -> tuple[Any, Any]:
         tags: list[str] = field(default_factory=list, compare=False)
         secret: str = field(default="s", repr=False)
 
-    class Named(dataclass(frozen=True, slots=True)(Point)):  # type: ignore[misc]
+    class Named(dataclass(frozen=True, slots=True)(Point)):  # type: ignore[misc]  # the decorator is what is tested
         name: str
         again: bool = False
 

@@ -459,7 +459,7 @@ def test_plain_http_without_a_key_is_let_through(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("direct", [False, True])
-def test_a_redirect_carries_no_key_to_another_host(direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+def test_a_redirect_carries_no_key_to_another_host(direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTCLI_API_KEY", MARKED)
     with Scripted(minted(), ANSWER) as thief:
         away = Said(307, headers={"Location": f"{thief.url}/v1/realtime/client_secrets"})

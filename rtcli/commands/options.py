@@ -427,7 +427,7 @@ def grouped(command: _Command) -> _Command:
     arguments = [parameter for parameter in own if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
     options = [parameter for parameter in own if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
     signature = inspect.Signature([*arguments, *options, *shared, help_all])
-    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__signature__ = signature  # type: ignore[attr-defined]  # Typer reads it
     run.__annotations__ = {}  # else Typer resolves the folded ones
     del run.__wrapped__
-    return run  # type: ignore[return-value]
+    return run  # type: ignore[return-value]  # called by Typer alone, with the options unfolded

@@ -32,7 +32,7 @@ def search(pattern: re.Pattern[str], text: str) -> bool:
         ) from None
 
 
-class _TooLong(Exception):  # noqa: N818 - never leaves this file
+class _TooLong(Exception):
     pass
 
 

@@ -47,11 +47,11 @@ MAX_DEPTH = 100
 T = TypeVar("T")
 
 
-class NotJson(ValueError):  # noqa: N818 - reads as what happened
+class NotJson(ValueError):
     """The bytes are no JSON we take; the message says why, without quoting them."""
 
 
-class Mismatch(ValueError):  # noqa: N818 - reads as what happened
+class Mismatch(ValueError):
     """A value has the wrong shape. `str()` gives a path and both sides: `$.response.id: expected string, got 3`."""
 
     def __init__(self, problem: str) -> None:

@@ -17,11 +17,11 @@ _UNPAID = frozenset({"insufficient_quota", "credit_balance_exhausted"})
 """Come as 429 and do not pass by waiting."""
 
 
-class ConnectionBroken(ConnectError):  # noqa: N818 - reads as what happened
+class ConnectionBroken(ConnectError):
     """The connection broke before the answer: worth another try."""
 
 
-class TryAgain(Exception):  # noqa: N818 - reads as what to do
+class TryAgain(Exception):
     """A try failed in a way that may pass, and what was sent can not be sent again: it has to be made anew."""
 
     def __init__(self, error: RtcliError, told: float | None = None) -> None:

@@ -49,7 +49,7 @@ _SAID = re.compile(
 _TAG = re.compile(r"<[^>]*>")
 
 
-class BadDescription(ValueError):  # noqa: N818 - reads as what happened
+class BadDescription(ValueError):
     """A description that can not be used. The message is one line and quotes the other side's words."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rtcli.errors import ServiceError
 
 
-class Refusal(ServiceError):  # noqa: N818 - reads as what happened
+class Refusal(ServiceError):
     """Something a client asked for that the service would not do.
 
     Over HTTP it becomes `{"error": {...}}` with `status`, on the data channel an `error` event.

@@ -30,7 +30,7 @@ _PATIENCE = 1.0
 """Seconds for the lock, and for a process to take a connection."""
 
 
-class NoPlace(OSError):  # noqa: N818 - reads as what happened
+class NoPlace(OSError):
     """There is no folder that only this user can reach."""
 
 
@@ -118,7 +118,7 @@ if sys.platform == "win32":
         written = json.loads((folder / f"{name}{END}").read_text(encoding="utf-8"))
         return socket.create_connection(("127.0.0.1", int(written["port"])), _PATIENCE), str(written["secret"])
 
-    def is_ours(connection: socket.socket) -> bool:  # noqa: ARG001 - as its twin
+    def is_ours(_: socket.socket) -> bool:
         """The secret says it."""
         return True
 

@@ -184,9 +184,9 @@ class Sideband:
                 self._deliver(Message(data))
                 await asyncio.sleep(0)  # whoever works the messages off gets its turn before the next one
         except ConnectionClosed as closed:
-            self._tell_down(*self._end(closed))
+            self._tell_down(self._end(closed))
         except Exception as error:  # noqa: BLE001 - whatever websockets makes of what it was sent ends this call alone
-            self._tell_down(f"the connection broke: {type(error).__name__}", False)
+            self._tell_down(Down(f"the connection broke: {type(error).__name__}", orderly=False))
 
     def _greet(self, data: str | bytes) -> None:
         """The first event of a connection is the session, if the service says it here too."""
@@ -208,28 +208,30 @@ class Sideband:
             self._unsent -= len(text.encode())
             self._outgoing.task_done()
 
-    def _end(self, closed: ConnectionClosed) -> tuple[str, bool]:
+    def _end(self, closed: ConnectionClosed) -> Down:
         """Why, and whether the other side said goodbye; the close frame that came first says it."""
         ours = closed.sent if closed.sent and not closed.rcvd_then_sent else None
         if ours and ours.code == _TOO_BIG:
-            return f"the other side sent an event of more than {LARGEST_IN} bytes", False
-        if ours and ours.reason == "keepalive ping timeout":
-            return f"nothing came back for {self._keepalive.limit:g} s", False
-        if ours:
-            return f"the other side does not speak WebSocket: {one_line(ours.reason, 100)}", False
-        if closed.rcvd is None:
-            return "the connection broke off", False
-        said = one_line(closed.rcvd.reason, 200)
-        if closed.rcvd.code in {_NORMAL, _GOING_AWAY}:
-            return said or "the other side closed the connection", True
-        return f"the other side closed the connection: {closed.rcvd.code} {said}".rstrip(), False
+            reason = f"the other side sent an event of more than {LARGEST_IN} bytes"
+        elif ours and ours.reason == "keepalive ping timeout":
+            reason = f"nothing came back for {self._keepalive.limit:g} s"
+        elif ours:
+            reason = f"the other side does not speak WebSocket: {one_line(ours.reason, 100)}"
+        elif closed.rcvd is None:
+            reason = "the connection broke off"
+        elif closed.rcvd.code in {_NORMAL, _GOING_AWAY}:
+            return Down(one_line(closed.rcvd.reason, 200) or "the other side closed the connection", orderly=True)
+        else:
+            said = f"{closed.rcvd.code} {one_line(closed.rcvd.reason, 200)}"
+            reason = f"the other side closed the connection: {said}".rstrip()
+        return Down(reason, orderly=False)
 
-    def _tell_down(self, reason: str, orderly: bool) -> None:  # noqa: FBT001 - a pair as `_end` gives it
+    def _tell_down(self, down: Down) -> None:
         if not self._down and not self._closing:
             self._down = True
             if not self._greeting.done():
                 self._greeting.set_result({})
-            self._deliver(Down(reason, orderly))
+            self._deliver(down)
 
     @property
     def _place(self) -> str:

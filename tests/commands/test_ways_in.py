@@ -207,7 +207,8 @@ def test_a_slow_answer_is_an_answer_and_the_log_of_it_all_holds_no_key(tmp_path:
 
 class Hanging(Server):
     async def answer(self, asked: Asked) -> Said:
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
 
 
 REFUSALS: list[Any] = [

@@ -192,7 +192,7 @@ def test_streams_that_are_remembered_are_bounded() -> None:
             for ssrc in range(1, STREAMS + 6):
                 await new_stream(pair, ssrc)
             receiver = pair.us._pc.getReceivers()[0]
-            assert len(receiver._RTCRtpReceiver__remote_streams) <= STREAMS + 1  # type: ignore[attr-defined]
+            assert len(receiver._RTCRtpReceiver__remote_streams) <= STREAMS + 1  # type: ignore[attr-defined]  # aiortc's own
 
     asyncio.run(run())
 
@@ -215,6 +215,6 @@ def test_nothing_decodes_and_the_unread_track_stays_empty() -> None:
             assert not [thread.name for thread in threading.enumerate() if "decoder" in thread.name]
             receiver = pair.us._pc.getReceivers()[0]
             assert receiver.track._queue.qsize() <= 1  # type: ignore[attr-defined]  # the word that ended the decoder
-            assert receiver._RTCRtpReceiver__decoder_queue.qsize() == 0  # type: ignore[attr-defined]
+            assert receiver._RTCRtpReceiver__decoder_queue.qsize() == 0  # type: ignore[attr-defined]  # aiortc's own
 
     asyncio.run(run())

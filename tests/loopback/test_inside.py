@@ -64,7 +64,7 @@ async def _offer() -> None:
 
 @pytest.mark.parametrize(("owner", "name"), FIELDS, ids=[name for _, name in FIELDS])
 def test_without_the_field(owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = owner.__init__  # type: ignore[misc]
+    make = owner.__init__  # type: ignore[misc]  # of a class, not of an instance
 
     def make_without(self: object, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)

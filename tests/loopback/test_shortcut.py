@@ -172,7 +172,9 @@ def read_by_aiortc(pair: Pair) -> list[bytes]:
 
 def bundle(pair: Pair, count: int) -> None:
     """They send so many messages in each packet; the last ones alone."""
-    part = pair.them._link.association  # type: ignore[union-attr]
+    link = pair.them._link
+    assert link
+    part = link.association
     assert part
     send, waiting = part._send_chunk, []
     sctp = sctp_of(pair.them)

@@ -200,7 +200,7 @@ def test_a_call_that_ends_before_its_answer_is_lost(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("orderly", [True, False])
-def test_a_call_with_nothing_pending_is_lost_only_without_a_goodbye(scene: Scene, orderly: bool) -> None:  # noqa: FBT001
+def test_a_call_with_nothing_pending_is_lost_only_without_a_goodbye(scene: Scene, orderly: bool) -> None:
     scene.take(scene.guest.went_down("gone", scene.now, orderly=orderly))
     assert scene.finish is not None
     assert isinstance(scene.finish.error, CallLost) is not orderly

@@ -36,7 +36,7 @@ def test_what_only_looks_like_loopback_is_not(host: str) -> None:
         ("ftp://api.openai.com", False),
     ],
 )
-def test_a_key_travels_encrypted_or_not_at_all(url: str, may: bool) -> None:  # noqa: FBT001
+def test_a_key_travels_encrypted_or_not_at_all(url: str, may: bool) -> None:
     assert hosts.key_may_travel(url) is may
 
 
@@ -51,7 +51,7 @@ def test_a_key_travels_encrypted_or_not_at_all(url: str, may: bool) -> None:  # 
         ("https://gateway.example.com/v1", False),
     ],
 )
-def test_openai_and_azure_are_pointless_without_a_key(url: str, demanded: bool) -> None:  # noqa: FBT001
+def test_openai_and_azure_are_pointless_without_a_key(url: str, demanded: bool) -> None:
     assert hosts.key_demanded(url) is demanded
 
 
@@ -112,5 +112,5 @@ def test_a_redirect_leads_to_an_http_server_or_nowhere(location: str, target: st
         ("https://h/a", "https://sub.h/a", False),
     ],
 )
-def test_a_redirect_is_followed_on_the_same_server_only(url: str, target: str, may: bool) -> None:  # noqa: FBT001
+def test_a_redirect_is_followed_on_the_same_server_only(url: str, target: str, may: bool) -> None:
     assert hosts.same_server(url, target) is may

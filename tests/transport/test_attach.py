@@ -180,7 +180,7 @@ def test_a_reader_that_lags_loses_the_oldest_is_told_how_many_and_holds_up_nobod
                 if number % 20 == 0:
                     await asyncio.sleep(0.001)
             swift_got = await reading
-            stopped._reader._transport.resume_reading()  # type: ignore[attr-defined]
+            stopped._reader._transport.resume_reading()  # type: ignore[attr-defined]  # and goes on
             lost, got = 0, []
             async for raw in stopped.lines():
                 said = json.loads(attach.line_of(raw).raw)

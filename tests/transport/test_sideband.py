@@ -147,7 +147,7 @@ def test_the_request_names_the_call_and_carries_the_key() -> None:
         (1011, "oh\x1b[31m no", "1011 oh [31m no", False),
     ],
 )
-def test_a_goodbye_is_told_in_the_servers_words(code: int, reason: str, told: str, orderly: bool) -> None:  # noqa: FBT001
+def test_a_goodbye_is_told_in_the_servers_words(code: int, reason: str, told: str, orderly: bool) -> None:
     async def close(connection: ServerConnection) -> None:
         await connection.close(code, reason)
 

@@ -82,7 +82,7 @@ class Recogniser:
         samples = np.pad(sound, _MARGINS)
         pointer = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
         run = self._model._lib.moonshine_transcribe_without_streaming  # noqa: SLF001 - 0.1.0 is pinned
-        check_error(run(self._model._handle, pointer, len(samples), EAR_RATE, 0, ctypes.byref(found)))  # noqa: SLF001
+        check_error(run(self._model._handle, pointer, len(samples), EAR_RATE, 0, ctypes.byref(found)))  # noqa: SLF001 - likewise
         lines = found.contents.lines[: found.contents.line_count] if found else []
         text = " ".join(ctypes.string_at(line.text).decode(errors="replace") for line in lines if line.text)
         return " ".join(text.split())

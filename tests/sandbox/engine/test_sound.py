@@ -11,8 +11,8 @@ pytestmark = pytest.mark.speech
 
 np = pytest.importorskip("numpy", reason="THE SOUND OF THE SPEECH ENGINE IS NOT TESTED: numpy is not installed")
 
-from rtcli.sandbox.engine.resample import EAR_RATE, RATE, Downsampler, stretch, to_pcm  # noqa: E402
-from rtcli.sandbox.engine.timbre import paced, with_formants  # noqa: E402
+from rtcli.sandbox.engine.resample import EAR_RATE, RATE, Downsampler, stretch, to_pcm  # noqa: E402 - they need numpy
+from rtcli.sandbox.engine.timbre import paced, with_formants  # noqa: E402 - they need numpy
 
 
 VOICE_RATE = 24_000
