@@ -27,11 +27,11 @@ from rtcli.transport.webrtc_sctp import Association
 RUSH, BUSY, LINGER = 8, 0.001, 0.001
 """Packets in a row that came within `BUSY` seconds of one another, behind which more are waited for `LINGER` seconds.
 
-Read one by one they wake four tasks each, and get an answer for every two; read some at a time, they share all that.
+Read one by one each of them wakes three tasks, and every second one is answered; read some at a time, they share that.
 """
 MOST_UNANSWERED = 32
-"""Packets read without a break, behind which the other side is told. A quarter of the smallest window that keeps a line
-of 100 ms busy."""
+"""Packets read without a break behind which the other side is told, so that it does not use up its window meanwhile.
+RFC 9260 section 6.2 wants every second one acknowledged, as is done where they come one by one; these stood in line."""
 
 _RECORD = 23
 """First byte of a DTLS record that holds data (RFC 6347 section 4.1)."""
