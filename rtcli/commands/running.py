@@ -10,11 +10,12 @@ import asyncio
 import errno
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -151,16 +152,17 @@ class _Holding:
         self._loop = asyncio.get_running_loop()
         showing = threading.Thread(target=self._show, name="face", daemon=True)
         showing.start()
-        self._listen_to_signals()
-        status = await self._until_closed()
-        await self._until_shown()
-        if self._shown.is_set():
-            showing.join()  # there is nothing left for it to do
-        if self._unshown is not None:
-            with suppress(OSError):  # it may be the same that takes nothing
-                _say_on_stderr(one_line(self._unshown))
-            status = status or status_of(self._unshown)
-        self._hear_no_more(status)
+        with self._hearing_signals():
+            status = await self._until_closed()
+            await self._until_shown()
+            if self._shown.is_set():
+                showing.join()  # there is nothing left for it to do
+            if self._unshown is not None:
+                with suppress(OSError):  # it may be the same that takes nothing
+                    _say_on_stderr(one_line(self._unshown))
+                status = status or status_of(self._unshown)
+            for number in _heard():  # what is left may be waiting for a device: a signal ends the process at once
+                signal.signal(number, lambda *_: leave(status))
         return status
 
     async def _until_shown(self) -> None:
@@ -296,22 +298,26 @@ class _Holding:
 
     # ---- signals ----
 
-    def _listen_to_signals(self) -> None:
+    @contextmanager
+    def _hearing_signals(self) -> Iterator[None]:
+        """Not by `add_signal_handler`: at its end a signal that comes again, as SIGHUP does, would kill us halfway."""
         loop = asyncio.get_running_loop()
         for number in _heard():
             handler = self._interrupted if number == signal.SIGINT else self._terminated
+            signal.signal(number, lambda *_, handler=handler: loop.call_soon_threadsafe(handler))
+        if sys.platform == "win32":  # its loop is woken by itself
+            yield
+            return
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.setblocking(False)
+            before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+            loop.add_reader(ours, lambda: ours.recv(64))
             try:
-                loop.add_signal_handler(number, handler)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_, handler=handler: loop.call_soon_threadsafe(handler))
-
-    def _hear_no_more(self, status: int) -> None:
-        """All was done in order, and what is left may be waiting for a device: a signal ends the process at once."""
-        loop = asyncio.get_running_loop()
-        for number in _heard():
-            with suppress(NotImplementedError):  # Windows
-                loop.remove_signal_handler(number)
-            signal.signal(number, lambda *_: leave(status))
+                yield
+            finally:
+                loop.remove_reader(ours)
+                signal.set_wakeup_fd(before)
 
     def _interrupted(self) -> None:
         now = time.monotonic()
