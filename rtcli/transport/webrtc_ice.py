@@ -19,7 +19,7 @@ from rtcli.transport.webrtc_inside import inside, put_inside
 from rtcli.transport.webrtc_rtp import Faults
 
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 SERVER_LIMIT = 3.0
 """Seconds for a STUN or TURN server to answer on one interface."""
 SERVER_GRACE = 0.5
@@ -52,8 +52,9 @@ class Reach(Enum):
     LOOPBACK = auto()
     """127.0.0.1."""
     LOOPBACK_FIRST = auto()
-    """127.0.0.1 is offered. The others have their sockets too: should the answer name no address on loopback (a proxy
-    or a container on this machine), the checks go out from there. Else see `keep_loopback`."""
+    """127.0.0.1 is offered, and ::1 for who has IPv6 alone. The others have sockets too: should the answer name no
+    address on (IPv4) loopback (a proxy or a container on this machine), the checks go out from there. Else see
+    `keep_loopback`."""
     MACHINE = auto()
     """127.0.0.1 and the others, but nobody outside this machine is sent to or heard: for browsers, which offer no
     loopback address; Firefox does not even send to one."""
@@ -106,7 +107,8 @@ class IceAgent:
             self._put_up_fence({LOOPBACK, *addresses})
         if self._reach is not Reach.NETWORK:
             others = [] if self._reach is Reach.LOOPBACK else [address for address in addresses if address != LOOPBACK]
-            addresses = [LOOPBACK, *others]
+            second = [LOOPBACK_6] if self._reach is Reach.LOOPBACK_FIRST else []
+            addresses = [LOOPBACK, *second, *others]  # aioice passes over one that is not there
         found = await self._gather(component=component, addresses=addresses)
         found += await self._from_servers(component)
         for protocol in self._protocols:
@@ -115,7 +117,8 @@ class IceAgent:
             return found
         for candidate in found:
             candidate.priority -= 0 if candidate.host == LOOPBACK else _SECOND_CHOICE
-        return [candidate for candidate in found if candidate.host == LOOPBACK or self._reach is Reach.MACHINE]
+        offered = {LOOPBACK, LOOPBACK_6}
+        return [candidate for candidate in found if candidate.host in offered or self._reach is Reach.MACHINE]
 
     async def _from_servers(self, component: int) -> list[Any]:
         """The candidates that STUN and TURN servers give, as many as come in time. Leaves no task behind."""

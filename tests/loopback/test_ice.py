@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aioice import stun
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from rtcli.errors import UsageError
 from rtcli.protocol.secret import Secret
@@ -25,6 +26,18 @@ def addresses(sdp: str) -> set[str]:
 def sockets(peer: WebRtcPeer) -> set[str]:
     assert peer._link
     return {protocol.local_candidate.host for protocol in peer._link.ice._protocols}
+
+
+def has_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+        return True
+
+
+OFFERED = {"127.0.0.1", "::1"} if has_ipv6() else {"127.0.0.1"}
 
 
 def requests_to(peer: WebRtcPeer) -> list[stun.Message]:
@@ -74,14 +87,15 @@ def test_a_remote_that_never_answers_consent_but_sends_is_kept() -> None:
     asyncio.run(run())
 
 
-def test_calls_on_loopback_offer_and_use_127_0_0_1_alone() -> None:
+def test_calls_on_loopback_offer_nothing_else_and_use_127_0_0_1_alone() -> None:
     async def run() -> None:
         ours, theirs = Side(), Side()
         us, them = ours.peer(), theirs.peer()
         offer = await us.offer()
         answer = await them.answer(offer)
         await us.accept(answer, limit=LIMIT)
-        assert addresses(offer) == addresses(answer) == {"127.0.0.1"}
+        assert addresses(offer) == OFFERED
+        assert addresses(answer) == {"127.0.0.1"}
         assert sockets(us) == sockets(them) == {"127.0.0.1"}
         await us.close()
         await them.close()
@@ -127,14 +141,33 @@ def test_an_answer_from_behind_a_proxy_on_this_machine_is_reached(monkeypatch: p
         ours, theirs = Side(), Side()
         us, them = ours.peer(), theirs.peer(loopback=False)
         offer = await us.offer()
-        assert addresses(offer) == {"127.0.0.1"}
+        assert addresses(offer) == OFFERED
         answer = await them.answer(offer)
         # As if it were no loopback address.
         monkeypatch.setattr("rtcli.protocol.sdp.Description.on_loopback", False)
         await us.accept(answer, limit=LIMIT)
-        assert sockets(us) == {"127.0.0.1", "127.0.0.2"}
+        assert sockets(us) == OFFERED | {"127.0.0.2"}
         await us.close()
         await them.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="NOT TESTED: this machine has no ::1")
+def test_a_server_with_ipv6_alone_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        side, server = Side(), RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        us = side.peer()
+        offer = await us.offer()
+        monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["::1"])
+        await server.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await server.setLocalDescription(await server.createAnswer())
+        assert addresses(server.localDescription.sdp) == {"::1"}
+        try:
+            await us.accept(server.localDescription.sdp, limit=LIMIT)
+        finally:
+            await us.close()
+            await server.close()
 
     asyncio.run(run())
 
