@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +83,22 @@ def read_until_ready(running: subprocess.Popen[bytes]) -> None:
     for line in running.stdout:
         if b"rtcli.ready" in line:
             break
+
+
+def status_when_interrupted(*arguments: str, after: bytes, home: Path) -> tuple[int, int]:
+    """Ctrl-C behind the line of --json that holds `after`: the exit status, and the one its last line says."""
+    running = start(*arguments, "--json", home=home)
+    assert running.stdout is not None
+    try:
+        for line in running.stdout:
+            if after in line:
+                break
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert out, err
+    return running.returncode, int(json.loads(out.splitlines()[-1])["exit"])
 
 
 @contextmanager

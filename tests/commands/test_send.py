@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 from rtcli.cli import app
 from rtcli.errors import UsageError
 from tests.pictures import noise
-from tests.program import Done, environment, rtcli, start
+from tests.program import Done, environment, rtcli, start, status_when_interrupted
 from tests.services import Call, Event, OpenAi
 
 
@@ -213,18 +212,8 @@ def test_an_event_the_channel_can_not_carry_is_refused_with_both_numbers(tmp_pat
 
 
 def test_the_first_ctrl_c_is_130(tmp_path: Path, base_url: str) -> None:
-    running = start("send", "--base-url", base_url, "--until", "never", "--json", "hi", home=tmp_path)
-    assert running.stdout is not None
-    try:
-        for line in running.stdout:
-            if b"response.done" in line:
-                break
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=20)
-    finally:
-        running.kill()
-    assert running.returncode == 130, err
-    assert json.loads(out.splitlines()[-1])["exit"] == 130
+    command = ("send", "--base-url", base_url, "--until", "never", "hi")
+    assert status_when_interrupted(*command, after=b"response.done", home=tmp_path) == (130, 130)
 
 
 # ---- what is waited for ---------------------------------------------------------------------------------------------

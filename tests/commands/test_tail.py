@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from pathlib import Path
 
 import pytest
 
-from tests.program import rtcli, start
+from tests.program import rtcli, status_when_interrupted
 
 
 def test_the_events_of_a_call_of_its_own_are_lines_with_time_direction_and_type(tmp_path: Path, base_url: str) -> None:
@@ -44,18 +43,8 @@ def test_what_was_hidden_is_counted(tmp_path: Path, base_url: str) -> None:
 
 
 def test_ctrl_c_is_130(tmp_path: Path, base_url: str) -> None:
-    running = start("tail", "--new", "--base-url", base_url, "--json", home=tmp_path)
-    assert running.stdout is not None
-    try:
-        for line in running.stdout:
-            if b"rtcli.ready" in line:
-                break
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=20)
-    finally:
-        running.kill()
-    assert running.returncode == 130, err
-    assert json.loads(out.splitlines()[-1])["exit"] == 130
+    command = ("tail", "--new", "--base-url", base_url)
+    assert status_when_interrupted(*command, after=b"rtcli.ready", home=tmp_path) == (130, 130)
 
 
 @pytest.mark.parametrize(
