@@ -32,8 +32,10 @@ PIECE = 10 * BLOCK
 """Samples of the microphone looked for: 100 ms."""
 REACH = 12 * RATE // 10
 """Longest way from the speaker to the microphone: 1.2 s, which only a sound server that was held up needs."""
-ALIKE, SURE = 0.7, 0.9
-"""Normalised correlation from which the piece was found, and from which it is the speaker and hardly anything else."""
+UNLIKE, ALIKE, SURE = 0.5, 0.7, 0.9
+"""Normalised correlation below which the piece is mostly a user, from which it was found, and from which it is the
+speaker and hardly anything else.
+"""
 AUDIBLE = 150
 """Level (RMS, of 32768) from which the microphone hears something to speak of."""
 GOOD, POOR, HOPELESS = 15.0, 8.0, 4.0
@@ -191,8 +193,8 @@ class Matcher:
         import numpy as np
 
         self._np: Any = np
-        self.alike = 0.0
-        """Normalised correlation of the last look."""
+        self.alike = 1.0
+        """Normalised correlation of the last look; before the first one anything may be the speaker."""
         self._heard = bytearray()
         self._left: deque[bytes] = deque(maxlen=_RECENT)
         self._count = 0
@@ -269,10 +271,10 @@ class Aligner:
     """Sees the canceller lose the echo, finds where it has gone, and moves the reference by just that.
 
     So what the canceller has learned of the room holds again. As long as it has not shown that it does (at the start,
-    and after anything that may have moved speaker and microphone apart) the microphone is silent while it hears the
-    speaker: half duplex for moments. Once it has, a user who speaks over the speaker makes it look as bad as an echo
-    that moved, but the echo is then where it was, or not to be found at all, and what is left is nothing like what was
-    played: the user is let through.
+    and after anything that may have moved speaker and microphone apart) the microphone is silent while what it hears
+    may be the speaker: half duplex for moments. Once it has, a user who speaks over the speaker makes it look as bad
+    as an echo that moved, but the echo is then where it was, or not to be found at all, and what is left is nothing
+    like what was played: the user is let through.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -346,7 +348,7 @@ class Aligner:
             self._shut = 0
         if not good and self._unproven:
             self._unproven -= 1
-            self._shut = max(self._shut, 2)
+            self._shut = self._shut if self._matcher.alike < UNLIKE else max(self._shut, 2)
         if self._leaves_the_speaker():
             self._shut = max(self._shut, 2)
         if not good and self._suspect is None:

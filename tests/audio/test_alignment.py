@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from rtcli.audio import alignment
 from rtcli.audio.alignment import MARGIN, PATIENCE, PROOF, WINDOW, Aligner, Matcher, Reference
 from rtcli.audio.base import BLOCK, BLOCK_BYTES, SILENCE
 
@@ -190,24 +191,37 @@ def test_a_canceller_that_has_not_shown_what_it_can_lets_nothing_through_while_t
 
 
 @needs_numpy
-def test_it_is_not_distrusted_for_ever() -> None:
-    scene, chance = Scene(4800), random.Random(4)
+def test_a_user_who_is_nothing_like_the_speaker_is_heard_before_it_has_shown_anything() -> None:
+    scene, chance = Scene(4800), random.Random(8)
     user = array("h", [int(chance.gauss(0, 4000)) for _ in range(96_000)]).tobytes()
-    shut = scene.run(300, left=1.0, user=user)
+    scene.run(30, left=1.0)
+    assert not any(scene.run(100, left=1.0, user=user)[15:])
+
+
+@pytest.fixture
+def a_user_like_the_speaker(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Of whom it can not be made out whether it is the echo."""
+    monkeypatch.setattr(alignment, "UNLIKE", 0.0)
+    chance = random.Random(4)
+    return array("h", [int(chance.gauss(0, 4000)) for _ in range(96_000)]).tobytes()
+
+
+@needs_numpy
+def test_it_is_not_distrusted_for_ever(a_user_like_the_speaker: bytes) -> None:
+    shut = Scene(4800).run(300, left=1.0, user=a_user_like_the_speaker)
     assert all(shut[10:PROOF])
     assert not any(shut[PROOF + 5 :])
 
 
 @needs_numpy
-def test_after_a_jump_of_the_speaker_it_has_to_show_it_again() -> None:
-    scene, chance = Scene(4800), random.Random(6)
-    user = array("h", [int(chance.gauss(0, 4000)) for _ in range(96_000)]).tobytes()
+def test_after_a_jump_of_the_speaker_it_has_to_show_it_again(a_user_like_the_speaker: bytes) -> None:
+    scene = Scene(4800)
     scene.run(200, left=0.01)
-    assert not any(scene.run(10, left=1.0, user=user))
+    assert not any(scene.run(10, left=1.0, user=a_user_like_the_speaker))
     scene.run(50, left=0.01)
     for _ in range(10):
         scene.reference.add(SILENCE)
-    assert all(scene.run(10, left=1.0, user=user)[2:])
+    assert all(scene.run(10, left=1.0, user=a_user_like_the_speaker)[2:])
 
 
 @needs_numpy
