@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rtcli.audio.base import Device, Microphone, Speaker
     from rtcli.call import Parts, Signalling
     from rtcli.ends import Devices
+    from rtcli.protocol.codec import JsonObject
     from rtcli.protocol.expectations import Heard
     from rtcli.protocol.rest import HttpRequest
     from rtcli.sandbox.engine.base import Engine
@@ -409,11 +410,12 @@ def sandbox_server(
     script: Script | None = None,
     seed: int | None = None,
     faults: Faults | None = None,
+    session: JsonObject | None = None,
 ) -> SandboxServer:
     """The stand-in on loopback, in a thread with a loop of its own; not started yet.
 
     `script`: what it answers, where the engine does not; `seed`: the ids it gives are the same in every run;
-    `faults`: what it does wrong on purpose.
+    `faults`: what it does wrong on purpose; `session`: of who asks for none.
     """
     from rtcli.audio.opus import make_decoder, make_encoder
     from rtcli.audio.playout import Playout
@@ -438,7 +440,7 @@ def sandbox_server(
     def make_service() -> Service:
         answers = QUOTA if faults is not None and faults.quota else script
         parts = SandboxParts(engine, make_peer, lambda: Playout(make_decoder), encoder, answers)
-        return Service(parts, seed=seed, faults=faults)
+        return Service(parts, seed=seed, faults=faults, session=session)
 
     return SandboxServer(make_service, port=port)
 

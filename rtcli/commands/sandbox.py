@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from rtcli import wiring
-from rtcli.commands.options import General, flag, grouped
+from rtcli.commands.options import General, Session, flag, grouped
 from rtcli.commands.waiting import wait_for_signal
+from rtcli.protocol.codec import JsonObject
 from rtcli.sandbox.loopback import raise_loopback
 
 
@@ -54,6 +55,7 @@ def sandbox(
         ),
     ] = None,
     seed: Annotated[int | None, flag("--seed", text="The same ids of calls, items and events in every run.")] = None,
+    session: Session,
     general: General,
 ) -> None:
     """Serve the Realtime API offline, on this machine alone.
@@ -70,21 +72,32 @@ def sandbox(
 
       rtcli sandbox --fault drop=5 --fault jitter=40
 
-    Prints its base URL; Ctrl-C ends it. English only.
+    Prints its base URL; Ctrl-C ends it. English only. The session is that of calls that bring none.
     """
     with wiring.logging_to(general.verbose, general.log):
         told = wiring.sandbox_script(script) if script is not None else None
         faults = wiring.sandbox_faults(fault or [])
+        unasked = _session(session, general)
         raised = raise_loopback()
         made = wiring.make_engine(engine)
         for notice in (raised, made.notice):
             if notice and not general.quiet:
                 typer.echo(notice, err=True)
         head = wiring.thinking(made.engine, llm) if llm is not None else made.engine
-        server = wiring.sandbox_server(head, port=port, script=told, seed=seed, faults=faults)
+        server = wiring.sandbox_server(head, port=port, script=told, seed=seed, faults=faults, session=unasked)
         try:
             typer.echo(server.start())
             wait_for_signal()
         finally:
             server.stop()
             made.engine.close()
+
+
+def _session(session: Session, general: General) -> JsonObject | None:
+    """What the options make of it; None when there are none. Raises UsageError."""
+    if session == Session():
+        return None
+    from rtcli.commands.session import wish_of
+    from rtcli.sessions import session_for
+
+    return session_for(wiring.settings_for(session.flags(), general.profile), wish_of(session))

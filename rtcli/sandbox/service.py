@@ -51,10 +51,15 @@ class Service:
         limits: Limits | None = None,
         seed: int | None = None,
         faults: Faults | None = None,
+        session: Mapping[str, Any] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`seed` makes the ids of calls, items and events the same in every run; keys stay unguessable."""
+        """`seed` makes the ids of calls, items and events the same in every run; keys stay unguessable.
+
+        `session`: of a key or a call that is asked for without one.
+        """
         self._parts = parts
+        self._unasked = session or _DEFAULT_SESSION
         self.faults = faults or Faults()
         self._limits = limits or Limits()
         if self.faults.session is not None:
@@ -69,7 +74,7 @@ class Service:
     def mint(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What `POST /v1/realtime/client_secrets` answers. Raises Refusal."""
         _CHECK_SECRET(asked, "")
-        session = asked.get("session", _DEFAULT_SESSION)
+        session = asked.get("session", self._unasked)
         effective = self._session(session, expires_at=0)
         seconds = asked.get("expires_after", {}).get("seconds", _DEFAULT_SECONDS)
         expires_at = int(self._wall()) + (seconds if self.faults.key is None else int(self.faults.key))
@@ -98,7 +103,7 @@ class Service:
 
         `session`: what came with the offer, overriding what the key was minted for.
         """
-        minted = self._keys[key].session if key in self._keys else _DEFAULT_SESSION
+        minted = self._keys[key].session if key in self._keys else self._unasked
         effective = self._session(minted, expires_at=int(self._wall() + self._limits.session))
         if session is not None:
             effective = self._session(session, expires_at=int(self._wall() + self._limits.session))
