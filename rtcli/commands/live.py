@@ -17,7 +17,7 @@ from rtcli.commands.completing import completed, listed
 from rtcli.commands.devices import choice_of
 from rtcli.commands.outgoing import ENVELOPE, LIMIT_UNSAID, image_bytes
 from rtcli.commands.running import Held
-from rtcli.commands.slash import COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
+from rtcli.commands.slash import ANSWERS_NOTHING, COMMANDS, Local, ShowImage, meaning_of, turns_by_hand
 from rtcli.commands.window import Window
 from rtcli.errors import RtcliError, UsageError
 from rtcli.protocol.intents import Intent, Interrupt, Mute, Say, SetVolume, Talk, UseDevice
@@ -135,10 +135,10 @@ class LiveScreen:
         """Raises UsageError."""
         status = self.screen.status
         if status.transcribes and not line.startswith("/"):
-            raise UsageError("a transcription session writes down what is said and answers nothing")
+            raise UsageError(ANSWERS_NOTHING)
         if status.spoken and line.split()[:1] == ["/voice"]:
             raise UsageError("the voice can not change after the model has spoken; begin another call for that")
-        meaning = meaning_of(line, "transcription" if status.transcribes else "realtime")
+        meaning = meaning_of(line, self._kind)
         match meaning:
             case Local("ptt"):
                 self._set_ptt(on=not self._ptt)
@@ -146,6 +146,8 @@ class LiveScreen:
                 self._beside(self._list_devices)
             case Local():
                 self.screen.perform(meaning.what)
+            case Mute() if self._ptt:
+                self._post(Talk())
             case ShowImage():
                 self._beside(lambda: self._show(meaning))
             case SetVolume():
@@ -156,13 +158,17 @@ class LiveScreen:
                 if self._ptt and line.startswith("/vad") and not line.rstrip().endswith(" off"):
                     self._leave_ptt()
 
+    @property
+    def _kind(self) -> str:
+        return "transcription" if self.screen.status.transcribes else "realtime"
+
     def _set_ptt(self, *, on: bool) -> None:
         if on:
             self._ptt = True
             self.screen.set_ptt(on=True)
-            self._post(turns_by_hand(on=True), Mute(on=True))
+            self._post(turns_by_hand(self._kind, on=True), Mute(on=True))
         else:
-            self._post(Talk(on=False), turns_by_hand(on=False))
+            self._post(Talk(on=False), turns_by_hand(self._kind, on=False))
             self._leave_ptt()
 
     def _leave_ptt(self) -> None:

@@ -69,6 +69,8 @@ def meaning_of(line: str, kind: str = "realtime") -> Intent | Local | ShowImage:
         return Say(line)
     command, _, rest = line.strip().partition(" ")
     rest = rest.strip()
+    if kind == "transcription" and command in _ANSWERS:
+        raise UsageError(f"{command} is of no use here: {ANSWERS_NOTHING}")
     if command in _SESSION:
         return _session(command, rest, kind)
     if command in _LOCAL and not (command == "/devices" and rest):
@@ -128,9 +130,9 @@ def _image(rest: str) -> ShowImage:
     return ShowImage(file, " ".join(words))
 
 
-def turns_by_hand(*, on: bool) -> SendEvent:
-    """Push to talk: nobody but the user says when a turn ends."""
-    return _update({"audio": {"input": {"turn_detection": None if on else VAD["server"]}}}, "realtime")
+def turns_by_hand(kind: str, *, on: bool) -> SendEvent:
+    """Push to talk in a session of this kind: nobody but the user says when a turn ends."""
+    return _update({"audio": {"input": {"turn_detection": None if on else VAD["server"]}}}, kind)
 
 
 def _session(command: str, rest: str, kind: str) -> SendEvent:
@@ -149,6 +151,9 @@ def _update(session: JsonObject, kind: str) -> SendEvent:
     return SendEvent({"type": "session.update", "session": {"type": kind, **session}})
 
 
+ANSWERS_NOTHING = "a transcription session writes down what is said and answers nothing"
+_ANSWERS = frozenset({"/voice", "/instructions", "/image", "/interrupt"})
+"""What there must be an answer for."""
 _SESSION = frozenset({"/vad", "/voice", "/instructions"})
 _LOCAL = frozenset({"/help", "/stats", "/cost", "/events", "/devices", "/ptt"})
 _READ: dict[str, Callable[[str], Intent | ShowImage]] = {

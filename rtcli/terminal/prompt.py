@@ -353,6 +353,8 @@ class Prompt:
         bindings.add("c-t", eager=True)(_calling(self._keys.mute))
         bindings.add("c-e", eager=True)(_calling(self._keys.events))
         bindings.add("tab", eager=True)(self._complete)
+        # The library's own takes a line at a time, which is no way out of a paste of forty.
+        bindings.add("c-u", eager=True)(_clear)
         bindings.add("c-c", eager=True)(_calling(self._keys.hang_up))
         bindings.add("c-d", filter=empty, eager=True)(_calling(self._keys.end))
         if hasattr(signal, "SIGTSTP"):
@@ -373,6 +375,11 @@ def _calling(action: Callable[[], None]) -> Callable[[KeyPressEvent], None]:
         action()
 
     return pressed
+
+
+def _clear(pressed: KeyPressEvent) -> None:
+    buffer = pressed.current_buffer
+    pressed.app.clipboard.set_text(buffer.delete_before_cursor(len(buffer.document.text_before_cursor)))
 
 
 def differing(common: str) -> int:

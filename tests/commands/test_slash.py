@@ -88,6 +88,12 @@ def test_a_transcription_session_is_changed_as_one() -> None:
     assert meaning.event["session"]["type"] == "transcription"
 
 
+@pytest.mark.parametrize("line", ["/voice cedar", "/instructions be brief", "/image x.png", "/interrupt"])
+def test_what_needs_an_answer_is_refused_where_nothing_is_answered(line: str) -> None:
+    with pytest.raises(UsageError, match="answers nothing"):
+        meaning_of(line, "transcription")
+
+
 @pytest.mark.parametrize("line", ["/image x.png", "/stats", "/devices"])
 def test_what_only_a_screen_can_do_says_so_elsewhere(line: str) -> None:
     with pytest.raises(UsageError, match="terminal that can draw"):

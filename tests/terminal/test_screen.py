@@ -235,6 +235,10 @@ def test_a_paste_of_several_lines_is_one_message_and_waits_for_enter(url: str) -
         terminal.paste("line one\nline two\nline three")
         screen = terminal.wait_for("line three")
         assert not [row for row in screen if row.startswith("  you")]
+        terminal.keys("C-u")
+        terminal.wait_for(lambda screen: ">" in screen)
+        terminal.keys("C-y")
+        terminal.wait_for("line three")
         terminal.keys("Enter")
         screen = terminal.wait_for("model  ")
         start_at = screen.index("  you  line one")
@@ -294,17 +298,34 @@ def test_in_a_transcription_session_a_typed_line_goes_nowhere_and_the_user_is_to
         assert not [row for row in terminal.screen() if "hello" in row and row.startswith("  you")]
 
 
-def test_a_captioner_shows_words_while_more_of_them_are_spoken_and_then_one_line(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_a_captioner_shows_words_while_more_of_them_are_spoken_and_then_one_line(
+    url: str, tmp_path: Path, size: tuple[int, int]
+) -> None:
     """A stop for breath lies in the sentence; words of the first part are seen before the line is whole."""
     hum = array("h", (9000 if n // 25 % 2 else -9000 for n in range(16_000 * 3 // 2))).tobytes()
     with wave.open(str(tmp_path / "sentence.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes(bytes(32_000) + hum + bytes(18_000) + hum + bytes(20 * 32_000))
     microphone = ("--input", f"{tmp_path}/sentence.wav")
-    with talking(url, "--transcription", "--transcribe", "gpt-live-transcribe", *microphone) as terminal:
-        terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 1)
-        screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 2)
+    with talking(url, "--transcription", "--transcribe", "gpt-live-transcribe", *microphone, size=size) as terminal:
+        terminal.keys("C-l")
+        screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 1)
+        agrees(f"captions-begun-{size[0]}x{size[1]}", captions(screen))
+        screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 2 and "≈" in screen[-1])
         assert len([row for row in screen if row.startswith("  you")]) == 1
+        terminal.line("hello")
+        terminal.line("/voice cedar")
+        terminal.line("/ptt")
+        terminal.wait_for("session: transcription")
+        screen = terminal.wait_for(lambda screen: "Ctrl-T to talk" in screen[-1] and ">" in screen)
+        agrees(f"captions-{size[0]}x{size[1]}", captions(screen))
+
+
+def captions(screen: list[str]) -> list[str]:
+    """Without what depends on the moment: how much was heard, the meter, the cost so far."""
+    text = re.sub(r"\[speech [\d.]+ s", "[speech N s", "\n".join(screen))
+    return re.sub(r"mic [▁-█]+|(?:[\d.]+ min )?≈ \$[\d.]+", "…", text).split("\n")
 
 
 # ---- keys ----
@@ -576,6 +597,15 @@ def picked(terminal: Terminal, what: str) -> str:
     terminal.line("/devices")
     screen = terminal.wait_for("type a number")
     return next(row.split()[0] for row in screen if re.search(rf"\d  {what}", row))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_devices_to_pick_from_look_as_they_should(url: str, size: tuple[int, int]) -> None:
+    with carded() as card, talking(url, size=size, env=card.settings) as terminal:
+        terminal.line(picked(terminal, "speaker +card_speaker"))
+        terminal.wait_for("speaker: card_speaker")
+        picked(terminal, "microphone +card_mic")
+        agrees(f"devices-{size[0]}x{size[1]}", terminal.wait_for(lambda screen: ">" in screen and " ms" in screen[-1]))
 
 
 def test_another_speaker_is_picked_by_its_number_in_mid_call_and_the_model_is_heard_there(url: str) -> None:
