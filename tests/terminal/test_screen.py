@@ -310,7 +310,7 @@ def test_a_captioner_shows_words_while_more_of_them_are_spoken_and_then_one_line
     microphone = ("--input", f"{tmp_path}/sentence.wav")
     with talking(url, "--transcription", "--transcribe", "gpt-live-transcribe", *microphone, size=size) as terminal:
         terminal.keys("C-l")
-        screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 1)
+        screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 1 and " ms" in screen[-1])
         agrees(f"captions-begun-{size[0]}x{size[1]}", captions(screen))
         screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 2 and "≈" in screen[-1])
         assert len([row for row in screen if row.startswith("  you")]) == 1
