@@ -214,7 +214,8 @@ class Prompt:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(_broken)
-        with patch_stdout(raw=True):
+        # Raw between two lines too: a key that comes there would be echoed where it tears the screen.
+        with patch_stdout(raw=True), self._session.app.input.raw_mode():
             while not self._closing:
                 try:
                     line = await self._session.prompt_async(

@@ -217,6 +217,19 @@ def test_what_is_typed_is_never_torn_by_what_is_printed(url: str) -> None:
         assert not [row for row in terminal.scrollback() if "letter" in row or re.search("^[a-z]{1,6}$", row)]
 
 
+def test_lines_that_come_faster_than_they_are_read_leave_nothing_behind(url: str) -> None:
+    """Between two prompts the terminal must not echo what comes."""
+    with talking(url, "--text") as terminal:
+        for number in range(12):
+            terminal.type(f"/nope{number}")
+            terminal.keys("Enter")
+        terminal.wait_for("no command /nope11")
+        rows = terminal.wait_for(lambda screen: ">" in screen)
+        assert not [row for row in rows if row.startswith(("/", "nope"))]
+        rows = rows[2 : rows.index(">")]
+        assert "" not in rows
+
+
 def test_a_line_typed_while_the_model_speaks_waits_in_sight_and_stands_behind_the_answer(url: str) -> None:
     with talking(url) as terminal:
         terminal.line("say one two three four five six")
@@ -314,6 +327,8 @@ def test_a_captioner_shows_words_while_more_of_them_are_spoken_and_then_one_line
         agrees(f"captions-begun-{size[0]}x{size[1]}", captions(screen))
         screen = terminal.wait_for(lambda screen: "\n".join(screen).count("[speech") == 2 and "≈" in screen[-1])
         assert len([row for row in screen if row.startswith("  you")]) == 1
+        terminal.keys("C-l")
+        terminal.wait_for(lambda screen: screen[0] == ">" and is_status(screen[-1]))
         terminal.line("hello")
         terminal.line("/voice cedar")
         terminal.line("/ptt")
