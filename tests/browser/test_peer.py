@@ -80,7 +80,7 @@ class Call:
 
 
 @pytest.mark.parametrize("role", ["offer", "answer"])
-def test_chromium_and_we_hear_each_other_on_127_0_0_1(role: str, tmp_path: Path) -> None:
+def test_chromium_and_we_hear_each_other_on_loopback(role: str, tmp_path: Path) -> None:
     chromium()
 
     async def run() -> None:
@@ -93,7 +93,7 @@ def test_chromium_and_we_hear_each_other_on_127_0_0_1(role: str, tmp_path: Path)
             "POST /failed": call.on_failed,
         }
         async with asyncio.timeout(LIMIT), browsing(PAGE, f"role={role}", handlers, tmp_path):
-            assert (await call.page)["address"] == "127.0.0.1"
+            assert (await call.page)["address"] in ("127.0.0.1", "::1")
             await call.ended.wait()
             assert call.signals[:2] == [Opened(), Message("echo hello")]
             assert call.signals[-1] == Down("the other side closed the call", orderly=True)
