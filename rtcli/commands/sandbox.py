@@ -24,7 +24,8 @@ class EngineName(StrEnum):
 def sandbox(
     *,
     port: Annotated[
-        int, flag("--port", text="Port on 127.0.0.1; 0 takes a free one (default 8776).", min=0, max=65535)
+        int,
+        flag("--port", text="Port on 127.0.0.1; 0 takes a free one (default 8776).", min=0, max=65535, metavar="PORT"),
     ] = 8776,
     engine: Annotated[
         EngineName | None,
@@ -54,7 +55,9 @@ def sandbox(
             metavar="URL",
         ),
     ] = None,
-    seed: Annotated[int | None, flag("--seed", text="The same ids of calls, items and events in every run.")] = None,
+    seed: Annotated[
+        int | None, flag("--seed", text="The same ids of calls, items and events in every run.", metavar="NUMBER")
+    ] = None,
     session: Session,
     general: General,
 ) -> None:

@@ -37,9 +37,16 @@ _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 def serve(
     *,
     host: Annotated[
-        str, flag("--host", text="Address to serve on (default 127.0.0.1). Beyond loopback a secret is asked for.")
+        str,
+        flag(
+            "--host",
+            text="Address to serve on (default 127.0.0.1). Beyond loopback a secret is asked for.",
+            metavar="ADDRESS",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, flag("--port", text="0 takes a free one (default 3000).", min=0, max=65535)] = 3000,
+    port: Annotated[
+        int, flag("--port", text="0 takes a free one (default 3000).", min=0, max=65535, metavar="PORT")
+    ] = 3000,
     allow_origin: Annotated[
         list[str] | None,
         flag(

@@ -83,10 +83,12 @@ def talk(
             text="Microphone: part of a device's name, its number, FILE.wav, or none.",
             env="RTCLI_AUDIO_INPUT",
             panel=SOUND,
+            metavar="DEVICE",
         ),
     ] = None,
     output: Annotated[
-        str | None, flag("--output", text="Loudspeaker: likewise.", env="RTCLI_AUDIO_OUTPUT", panel=SOUND)
+        str | None,
+        flag("--output", text="Loudspeaker: likewise.", env="RTCLI_AUDIO_OUTPUT", panel=SOUND, metavar="DEVICE"),
     ] = None,
     echo: Annotated[
         str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from rtcli.errors import BudgetReached, RtcliError, UsageError
 from rtcli.protocol.codec import JsonObject
@@ -98,7 +99,8 @@ class Budget:
 
 
 def _plain(dollars: float) -> str:
-    return f"{dollars:.6f}".rstrip("0").rstrip(".")
+    """Never rounded away to nothing, and never as 1e-07."""
+    return f"{Decimal(str(dollars)):f}".removesuffix(".0")
 
 
 def refuse_unpriced(limits: Limits, session: JsonObject, prices: Mapping[str, Price]) -> None:

@@ -47,6 +47,10 @@ def test_the_call_ends_once_when_it_has_cost_what_it_may() -> None:
     assert made.watch(spent(2000), 7.0) == []
 
 
+def test_a_tiny_limit_is_told_as_it_was_given() -> None:
+    assert message(budget(Limits(cost=1e-7)).watch(spent(1000), 6.0)).endswith("it may cost $0.0000001")
+
+
 def test_the_duration_counts_from_the_connection_and_speech_does_not_stop_it() -> None:
     made = budget(Limits(duration=10))
     assert made.watch(Activity(user_speaking=True, model_speaking=False, thinking=False), 9.9) == []
