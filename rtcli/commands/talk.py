@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtcli import ways, wiring
+from rtcli import keys, ways, wiring
 from rtcli.commands.options import General, Session, Way, flag, grouped
 from rtcli.commands.session import one_reader, wish_of
 from rtcli.errors import UsageError
@@ -293,10 +294,16 @@ def _ends(request: _Request) -> tuple[Face, Source | None]:
             history=history,
             quiet=quiet,
             color=color,
-            at_once=request.way.sandbox,
+            at_once=_asks_no_keyring(request),
         )
         return live.screen, live
     return PlainFace(sys.stdout, sys.stderr, quiet=quiet, color=color), _lines(request)
+
+
+def _asks_no_keyring(request: _Request) -> bool:
+    """Nothing asks for a password while the prompt reads the keys."""
+    given = any(os.environ.get(name, "").strip() for name in keys.VARIABLES)
+    return request.way.sandbox or request.settings.server is not None or given
 
 
 def _lines(request: _Request) -> Source | None:

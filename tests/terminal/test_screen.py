@@ -291,9 +291,11 @@ def test_lines_are_remembered_for_ever_only_when_the_configuration_says_so(url: 
         assert history.stat().st_mode & 0o077 == 0
 
 
-def test_a_line_typed_before_there_is_a_call_is_asked_when_there_is_one() -> None:
-    with Terminal(80, 24) as terminal:
-        terminal.line("rtcli talk --sandbox --text --input none --output none")
+@pytest.mark.parametrize("way", ["--sandbox", ""], ids=["the sandbox", "a service with a key"])
+def test_a_line_typed_before_there_is_a_call_is_asked_when_there_is_one(url: str, way: str) -> None:
+    service = {} if way else {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-not-a-real-one"}
+    with Terminal(80, 24, env=service) as terminal:
+        terminal.line(f"rtcli talk {way} --text --input none --output none")
         terminal.wait_for(lambda screen: screen[-1])
         terminal.line("what is two plus three")
         terminal.wait_for(said("2 plus 3 is 5."))
