@@ -6,6 +6,8 @@ in one that a test starts, is judged by the official SDK's types: the test that 
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +24,9 @@ _COURT = pytest.StashKey[Court]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_COURT] = Court()
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Under nohup every program that a test starts would ignore it too; what is caught is not inherited.
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
