@@ -121,6 +121,7 @@ class Prompt:
         self._back_at = 0.0
         """When the process went on after Ctrl-Z."""
         self._saved: list[Any] | None = None
+        self._failure: Exception | None = None
         self._session: PromptSession[str] = PromptSession(
             self._message,
             bottom_toolbar=self._toolbar,
@@ -179,6 +180,11 @@ class Prompt:
             self._stale = True
             self._soon(self._redraw_in_time)
 
+    def check(self) -> None:
+        """Raise what broke the prompt, which is a bug: nobody can type any more."""
+        if self._failure is not None:
+            raise self._failure
+
     def stop(self, timeout: float = 2.0) -> None:
         """End the prompt and give the terminal back; it will not start any more."""
         self._closing = True  # before the look at the loop: one that is only coming up looks at this afterwards
@@ -204,9 +210,8 @@ class Prompt:
         except _GONE as error:
             _log.info("the terminal is gone: %s", error)
             self._keys.end()
-        except Exception:  # noqa: BLE001 - whatever breaks here, the call ends in order
-            _log.exception("the prompt broke")
-            self._keys.end()
+        except Exception as error:  # noqa: BLE001 - raised where it ends the call in order
+            self._failure = error
         finally:
             self._over.set()
             self._running.set()

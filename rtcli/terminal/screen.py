@@ -126,6 +126,7 @@ class Screen:
     def _giving_back(self) -> Iterator[None]:
         """Whatever breaks here, the terminal is put back: nobody else will."""
         try:
+            self._prompt.check()
             yield
         except BaseException:
             self._prompt.stop()

@@ -511,6 +511,29 @@ def test_a_screen_that_breaks_ends_the_call_and_gives_the_terminal_back(url: str
         assert terminal.shows_cursor()
 
 
+BROKEN_PROMPT = """
+from rtcli.commands.live import LiveScreen
+def broken(*_): raise RuntimeError("a typed line broke")
+LiveScreen._mean = broken
+from rtcli.cli import main
+main()
+"""
+
+
+def test_a_prompt_that_breaks_ends_the_call_as_a_bug_in_one_line(url: str) -> None:
+    with Terminal(80, 24, env={"OPENAI_BASE_URL": url}) as terminal:
+        terminal.write_program("broken", BROKEN_PROMPT)
+        before = terminal.settings()
+        terminal.line('broken talk --text --input none --output none 2>$HOME/err; echo "status=$?"')
+        terminal.wait_for("ready")
+        terminal.line("hello")
+        assert ended(terminal) == 1
+        assert terminal.settings() == before
+        told = (terminal.home / "err").read_text(encoding="utf-8").splitlines()
+        assert len(told) == 1
+        assert told[0].startswith("rtcli: a typed line broke; this is a bug")
+
+
 # ---- colour ----
 
 
