@@ -5,14 +5,18 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import signal
 import sys
 import warnings
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
 
 import typer
 
 from rtcli import keys, services, wiring
 from rtcli.commands.options import General, grouped
+from rtcli.commands.window import Window, hears_of_hangup
 from rtcli.errors import AuthError, ServiceError, UsageError
 from rtcli.keys import KeyringTrouble
 from rtcli.protocol.dialects import DIALECTS
@@ -27,6 +31,7 @@ from rtcli.protocol.rest import (
 )
 from rtcli.protocol.secret import Secret
 from rtcli.settings import Settings, named_profile
+from rtcli.terminal.exits import TERMINATED
 from rtcli.terminal.text import safe
 
 
@@ -138,15 +143,36 @@ def _length(key: Secret) -> str:
 
 def _prompted() -> str:
     """A line typed at the terminal, without an echo."""
+    window = Window()
     try:
-        with warnings.catch_warnings():
+        with _ending_in_order(), warnings.catch_warnings():
             # Where the echo can not be turned off getpass warns and lets the key be seen.
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass("API key: ")
     except getpass.GetPassWarning:
+        if window.is_gone():  # which can not be set back, and getpass takes that for one that can not hide
+            raise SystemExit(TERMINATED) from None
         raise UsageError("this terminal would show the key; pipe it to standard input") from None
     except EOFError:
         raise AuthError("no key was typed") from None
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """While nothing is echoed a signal unwinds what hides it; ending at once would leave the terminal so."""
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hears_of_hangup() else [])]
+
+    def terminated(*_: object) -> NoReturn:
+        for number in numbers:  # SIGHUP comes more than once
+            signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(TERMINATED)
+
+    before = {number: signal.signal(number, terminated) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _piped() -> str:

@@ -85,3 +85,35 @@ def test_a_terminal_that_takes_nothing_more_is_given_back_all_the_same(tmp_path:
         terminal.process.send_signal(number)
         assert terminal.process.wait(LIMIT) == (143 if number == signal.SIGTERM else 0)
         assert terminal.echoes()
+
+
+def at_hidden_prompt(home: Path) -> PseudoTerminal:
+    terminal = PseudoTerminal([*CONTROLLED, "auth", "login", "--no-check"], environment(home))
+    try:
+        terminal.wait_for("API key: ")
+        assert not terminal.echoes(), "what is typed is hidden"
+    except BaseException:
+        terminal.kill()
+        raise
+    return terminal
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_at_the_hidden_prompt_gives_the_terminal_back(tmp_path: Path, number: signal.Signals) -> None:
+    terminal = at_hidden_prompt(tmp_path)
+    try:
+        terminal.process.send_signal(number)
+        assert terminal.process.wait(LIMIT) == (130 if number == signal.SIGINT else 143)
+        assert terminal.echoes()
+        assert b"Traceback" not in terminal.seen
+    finally:
+        terminal.kill()
+
+
+def test_a_window_that_is_closed_at_the_hidden_prompt_ends_it(tmp_path: Path) -> None:
+    terminal = at_hidden_prompt(tmp_path)
+    try:
+        terminal.close()
+        assert terminal.process.wait(LIMIT) == 143
+    finally:
+        terminal.kill()
