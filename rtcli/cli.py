@@ -163,7 +163,7 @@ def main() -> NoReturn:
         status = _report_usage(error)
     except RtcliError as error:
         status = _report(error)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         status = 130
     except SystemExit as end:
         # Typer ends so when standard output is a pipe that nobody reads any more: that is no failure.

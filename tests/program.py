@@ -40,7 +40,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 ROOT = Path(__file__).parent.parent
 _PROGRAM = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.judge import tell; tell({str(TOLD)!r}); "
-    "from rtcli.cli import program; program()"
+    "from rtcli.entry import program; program()"
 )
 COMMAND = [sys.executable, "-c", _PROGRAM]
 """Where it holds a sandbox, the events of that are judged too (`tests/judge.py`)."""

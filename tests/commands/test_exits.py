@@ -177,11 +177,40 @@ def test_a_text_that_is_no_utf_8_is_sent_with_replacements(tmp_path: Path) -> No
     assert "caf\ufffd" in done.out
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 143), ("SIGINT", 130)])
+def test_terminated_while_it_starts_the_status_is_the_documented_one(tmp_path: Path, name: str, status: int) -> None:
     early = f"from rtcli import cli; cli.app = lambda **_: os.kill(os.getpid(), signal.{name}); cli.main()"
     done = subprocess.run([sys.executable, "-c", f"import os, signal; {early}"], env=environment(tmp_path), check=False)
-    assert done.returncode == 143
+    assert done.returncode == status
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX's signals")
+@pytest.mark.parametrize(("command", "status"), [("talk", 0), ("send", 130)])
+@pytest.mark.parametrize("module", ["typer", "rtcli.wiring", "rtcli.commands.{}", "rtcli.commands.running"])
+def test_interrupted_while_it_starts_it_ends_without_a_traceback(
+    tmp_path: Path, module: str, command: str, status: int
+) -> None:
+    """Ctrl-C comes when this module is looked for."""
+    early = f"""
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module.format(command)!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["rtcli", {command!r}, "--sandbox", "hello"][: 4 if {command!r} == "send" else 3]
+from rtcli.entry import program
+program()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", early],
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (status, b"")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX's signals")
