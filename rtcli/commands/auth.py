@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rtcli import keys, services, wiring
-from rtcli.commands.options import General, grouped
+from rtcli.commands.options import Command, General, grouped
 from rtcli.commands.window import Window, hears_of_hangup
 from rtcli.errors import AuthError, ServiceError, UsageError
 from rtcli.keys import KeyringTrouble
@@ -43,7 +43,7 @@ LENGTHS = ((20, "under 20 characters"), (100, "20 to 99 characters"), (200, "100
 """Enough to see that half of a key is missing, and nothing else."""
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def login(
     *,
@@ -75,7 +75,7 @@ def login(
         _note(f"{name} is set and goes before it", general)
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def logout(*, general: General) -> None:
     """Take the API key out of the keyring.
@@ -94,7 +94,7 @@ def logout(*, general: General) -> None:
         _note(f"{name} is still set", general)
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def status(
     *, as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False, general: General

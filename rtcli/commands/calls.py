@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtcli import wiring
-from rtcli.commands.options import flag
+from rtcli.commands.options import Command, flag
 from rtcli.errors import UsageError
 
 
@@ -68,7 +68,7 @@ def calls(
         _list(json=json)
 
 
-@app.command()
+@app.command(cls=Command)
 def hangup(
     name: Annotated[
         str | None,

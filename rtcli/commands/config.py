@@ -17,7 +17,7 @@ import typer
 
 from rtcli import wiring
 from rtcli.commands import config_edit
-from rtcli.commands.options import General, grouped
+from rtcli.commands.options import Command, General, grouped
 from rtcli.config_file import dotted, printable, read_config, refuse_keys
 from rtcli.errors import UsageError
 from rtcli.keys import keyring_entry
@@ -53,7 +53,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 # Looking
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def path(*, as_json: AsJson = False, general: General) -> None:
     """Print every place rtcli keeps anything in.
@@ -84,7 +84,7 @@ def _profile_in_use(general: General) -> str | None:
         return named_profile(general.profile, environ=os.environ)
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def show(
     *,
@@ -148,7 +148,7 @@ def _toml(value: Any) -> str:
     return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in quoted)
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def get(name: Name, *, general: General) -> None:
     """Print the value that holds; nothing when there is none.
@@ -172,7 +172,7 @@ def get(name: Name, *, general: General) -> None:
 # Changing
 
 
-@app.command("set")
+@app.command("set", cls=Command)
 @grouped
 def set_(
     name: Name,
@@ -212,7 +212,7 @@ def set_(
     _report(f"set {dotted(where)} in {file}", file, general)
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def unset(name: Name, *, general: General) -> None:
     """Take a value out of the configuration, or out of a profile.
@@ -231,7 +231,7 @@ def unset(name: Name, *, general: General) -> None:
     _report(f"unset {dotted(where)} in {file}", file, general)
 
 
-@app.command()
+@app.command(cls=Command)
 @grouped
 def edit(*, general: General) -> None:
     """Open the configuration in an editor, and check it afterwards.

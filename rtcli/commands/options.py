@@ -350,7 +350,7 @@ class General:
 
 
 class Command(typer.core.TyperCommand):
-    """One that converts only what needs it.
+    """One that converts only what needs it, and whose help names no types.
 
     Typer makes a pydantic validator for every option of a command, given or not; loading pydantic takes 50 ms, a tenth
     of a short call. What was not given, and a text that is to be a text, is right already.
@@ -371,7 +371,13 @@ def _lightened(parameter: Any) -> Any:
     if not hasattr(parameter, "is_light"):
         parameter.is_light = True
         parameter.process_value = functools.partial(_processed, parameter, parameter.process_value)
+        parameter.display_type = functools.partial(_displayed, parameter, parameter.display_type)
     return parameter
+
+
+def _displayed(parameter: Any, display: Callable[[Any], str], context: Any) -> str:
+    """A choice as its words, and an argument by its name alone: help is no place for `<list[str]>`."""
+    return "" if parameter.param_type_name == "argument" else display(context).strip("<>")
 
 
 def _processed(parameter: Any, process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from rtcli.commands.options import Session, Way
 from rtcli.commands.session import one_reader, wish_of
@@ -216,6 +218,24 @@ def test_rare_options_show_with_help_all_only(tmp_path: Path) -> None:
     for option in ("--eagerness LEVEL", "--vad-threshold 0..1", "--transcription", "--force"):
         assert option not in short
         assert option in whole
+
+
+def test_help_names_what_is_taken_and_no_types() -> None:
+    from rtcli.cli import app
+
+    def helps(command: Any, context: Any) -> Iterator[str]:
+        for parameter in command.params:
+            parameter.hidden = False
+        yield command.get_help(context)
+        for name, each in getattr(command, "commands", {}).items():
+            yield from helps(each, typer.Context(each, info_name=name, parent=context))
+
+    command = typer.main.get_command(app)
+    shown = list(helps(command, typer.Context(command, info_name="rtcli")))
+    assert len(shown) > 15
+    assert any("TEXT  What to say" in text for text in shown)
+    assert any("--on-eof wait|hangup|stay" in text for text in shown)
+    assert [found for text in shown for found in re.findall(r"<[^\s=]+>", text)] == []
 
 
 def test_the_session_goes_to_the_service_as_the_options_say(tmp_path: Path) -> None:
