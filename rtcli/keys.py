@@ -36,6 +36,10 @@ class KeyringTrouble(AuthError):
     """The system keyring can not do what it is asked. The message never holds what was to be stored."""
 
 
+class KeyKept(KeyringTrouble):
+    """A key that was to be removed was not, or there is none that could be."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundKey:
     secret: Secret

@@ -18,7 +18,7 @@ from rtcli import keys, services, wiring
 from rtcli.commands.options import Command, General, grouped
 from rtcli.commands.window import Window, hears_of_hangup
 from rtcli.errors import AuthError, ServiceError, UsageError
-from rtcli.keys import KeyringTrouble
+from rtcli.keys import KeyKept, KeyringTrouble
 from rtcli.protocol.dialects import DIALECTS
 from rtcli.protocol.hosts import host_of
 from rtcli.protocol.rest import (
@@ -88,10 +88,13 @@ def logout(*, general: General) -> None:
     """
     # A profile that is gone from the configuration may have left its key behind.
     profile = named_profile(general.profile, environ=os.environ) or wiring.settings_for({}, None).profile
-    removed = keys.delete_key(profile, has_terminal=_somebody_is_there())
+    try:
+        removed = keys.delete_key(profile, has_terminal=_somebody_is_there())
+    except KeyringTrouble as trouble:
+        raise KeyKept(f"no key was removed: {trouble}") from None
     _note(f"the {keys.keyring_entry(profile)} {'was removed' if removed else 'was empty already'}", general)
     for name in _variables_set():
-        _note(f"{name} is still set", general)
+        _note(f"{name} is still set, and is used until it is unset", general)
 
 
 @app.command(cls=Command)

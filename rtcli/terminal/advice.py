@@ -13,7 +13,7 @@ from rtcli.errors import (
     ServerAuthError,
     ServiceError,
 )
-from rtcli.keys import KeyringTrouble
+from rtcli.keys import KeyKept, KeyringTrouble
 from rtcli.terminal.text import safe
 
 
@@ -30,6 +30,7 @@ _CODES = {
 _KINDS: tuple[tuple[type[RtcliError], str], ...] = (
     (CallLost, "call again"),
     (NetworkError, "check the network, the proxy and the address (--base-url, --server)"),
+    (KeyKept, "`rtcli auth status` says where a key comes from"),
     (KeyringTrouble, "set OPENAI_API_KEY instead"),
     (ServerAuthError, "the key is that server's affair; it may want a header of yours: --header NAME:env:VARIABLE"),
     (AuthError, "give another key: `rtcli auth login`, or OPENAI_API_KEY"),

@@ -259,7 +259,7 @@ def test_nothing_typed_is_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_variable_that_goes_before_the_stored_key_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
     assert "OPENAI_API_KEY is set and goes before it\n" in run("login", "--no-check", stdin=KEY.encode())[1]
-    assert "OPENAI_API_KEY is still set\n" in run("logout")[1]
+    assert "OPENAI_API_KEY is still set, and is used until it is unset\n" in run("logout")[1]
 
 
 def test_a_missing_profile_is_refused_before_anything_is_read(run: Run, config: Path) -> None:
@@ -403,6 +403,14 @@ def test_the_statuses_and_streams_are_those_of_the_contract(tmp_path: Path) -> N
     assert (refused.status, refused.out, len(refused.err.splitlines())) == (3, "", 1)
     assert "the key was not stored: this machine has no keyring" in refused.err
     assert "MARKED" not in status.err + stored.err + refused.err
+
+
+def test_who_logs_out_is_not_told_to_set_a_key(tmp_path: Path) -> None:
+    done = rtcli("auth", "logout", home=tmp_path)
+    assert done.status == 3
+    assert done.err == (
+        "rtcli: no key was removed: this machine has no keyring; `rtcli auth status` says where a key comes from\n"
+    )
 
 
 def test_a_hanging_keyring_does_not_keep_the_program(tmp_path: Path) -> None:
