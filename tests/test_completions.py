@@ -22,7 +22,16 @@ def test_there_is_nothing_else_in_the_folder() -> None:
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("rtcli ta", "talk"), ("rtcli talk --sand", "--sandbox"), ("rtcli sandbox --engine ", "scripted")],
+    [
+        ("rtcli ta", "talk"),
+        ("rtcli talk --sand", "--sandbox"),
+        ("rtcli sandbox --engine ", "scripted"),
+        ("rtcli talk --echo ", "gate"),
+        ("rtcli talk --events k", "key"),
+        ("rtcli talk --vad ", "semantic"),
+        ("rtcli send --voice ", "marin"),
+        ("rtcli token --dialect a", "azure"),
+    ],
 )
 def test_the_program_completes_its_own_words(line: str, expected: str) -> None:
     words = line.split(" ")

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 import typer.core
 
+from rtcli.protocol.dialects import DialectName
+from rtcli.protocol.session_config import VOICES
 from rtcli.records import dataclass
+from rtcli.settings import Eagerness, NoiseReduction, ServerMode, Vad
 
 
 WAY = "Where the call goes"
@@ -32,6 +35,11 @@ def flag(*names: str, text: str, env: str = "", rare: bool = False, panel: str |
     """A Typer option whose help names the variable behind it; a `rare` one shows with --help-all only."""
     shown = f"{text} [env: {env}]" if env else text
     return typer.Option(*names, help=shown, hidden=rare, rich_help_panel=panel, show_default=False, **how)
+
+
+def among(words: Iterable[str]) -> Callable[[str], list[str]]:
+    """For completion: those of `words` that begin as what is typed."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 
 def _show_all(context: typer.Context, value: bool) -> None:  # noqa: FBT001 - Typer calls it
@@ -73,6 +81,7 @@ class Way:
             rare=True,
             panel=WAY,
             metavar="MODE",
+            autocompletion=among(get_args(ServerMode)),
         ),
     ] = None
     direct: Annotated[
@@ -92,6 +101,7 @@ class Way:
             rare=True,
             panel=WAY,
             metavar="NAME",
+            autocompletion=among(get_args(DialectName)),
         ),
     ] = None
     token_stdin: Annotated[
@@ -187,7 +197,15 @@ class Session:
         flag("--model", "-m", text="Model (default gpt-realtime-2).", env="RTCLI_MODEL", panel=SESSION, metavar="NAME"),
     ] = None
     voice: Annotated[
-        str | None, flag("--voice", text="Voice (default marin).", env="RTCLI_VOICE", panel=SESSION, metavar="NAME")
+        str | None,
+        flag(
+            "--voice",
+            text="Voice (default marin).",
+            env="RTCLI_VOICE",
+            panel=SESSION,
+            metavar="NAME",
+            autocompletion=among(VOICES),
+        ),
     ] = None
     instructions: Annotated[
         str | None,
@@ -229,6 +247,7 @@ class Session:
             env="RTCLI_VAD",
             panel=SESSION,
             metavar="KIND",
+            autocompletion=among(get_args(Vad)),
         ),
     ] = None
     eagerness: Annotated[
@@ -240,6 +259,7 @@ class Session:
             rare=True,
             panel=SESSION,
             metavar="LEVEL",
+            autocompletion=among(get_args(Eagerness)),
         ),
     ] = None
     vad_threshold: Annotated[
@@ -283,6 +303,7 @@ class Session:
             rare=True,
             panel=SESSION,
             metavar="KIND",
+            autocompletion=among(get_args(NoiseReduction)),
         ),
     ] = None
     transcribe: Annotated[

@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from rtcli import keys, ways, wiring
-from rtcli.commands.options import General, Session, Way, flag, grouped
+from rtcli.commands.options import General, Session, Way, among, flag, grouped
 from rtcli.commands.session import one_reader, wish_of
 from rtcli.errors import UsageError
 from rtcli.records import dataclass
 from rtcli.sessions import SessionWish
-from rtcli.settings import Settings
+from rtcli.settings import Echo, EventDetail, Settings
 from rtcli.transport.meeting import check_name
 
 
@@ -99,6 +99,7 @@ def talk(
             env="RTCLI_AUDIO_ECHO",
             panel=SOUND,
             metavar="MODE",
+            autocompletion=among(get_args(Echo)),
         ),
     ] = None,
     packet_ms: Annotated[
@@ -109,6 +110,7 @@ def talk(
             env="RTCLI_AUDIO_PACKET_MS",
             panel=SOUND,
             metavar="MS",
+            autocompletion=among(("20", "10")),
             rare=True,
         ),
     ] = None,
@@ -116,7 +118,13 @@ def talk(
     muted: Annotated[bool, flag("--muted", text="Begin muted.", panel=SOUND)] = False,
     events: Annotated[
         str | None,
-        flag("--events", text="Events between the words: none, key or all.", env="RTCLI_EVENTS", metavar="LEVEL"),
+        flag(
+            "--events",
+            text="Events between the words: none, key or all.",
+            env="RTCLI_EVENTS",
+            metavar="LEVEL",
+            autocompletion=among(get_args(EventDetail)),
+        ),
     ] = None,
     initial: Annotated[str | None, flag("--initial", text="Say this first.", metavar="TEXT")] = None,
     name: Annotated[
