@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,11 +35,22 @@ def test_there_is_nothing_else_in_the_folder() -> None:
     ],
 )
 def test_the_program_completes_its_own_words(line: str, expected: str) -> None:
+    assert expected in completed(line)
+
+
+def test_profiles_of_the_configuration_complete(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[profiles.work]\n[profiles.team]\n", encoding="utf-8")
+    environ = {"RTCLI_CONFIG": str(tmp_path / "config.toml")}
+    assert completed("rtcli talk -p w", **environ) == ["work"]
+
+
+def completed(line: str, **environ: str) -> list[str]:
     words = line.split(" ")
     done = subprocess.run(
         [sys.executable, "-c", "from rtcli.cli import main; main()"],
         env={
             **os.environ,
+            **environ,
             "_RTCLI_COMPLETE": "complete_bash",
             "COMP_WORDS": line,
             "COMP_CWORD": str(len(words) - 1),
@@ -47,4 +59,4 @@ def test_the_program_completes_its_own_words(line: str, expected: str) -> None:
         text=True,
         check=False,
     )
-    assert expected in done.stdout.split()
+    return done.stdout.split()

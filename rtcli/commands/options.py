@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -18,10 +20,12 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import typer
 import typer.core
 
+from rtcli.config_file import read_config
+from rtcli.errors import UsageError
 from rtcli.protocol.dialects import DialectName
 from rtcli.protocol.session_config import VOICES
 from rtcli.records import dataclass
-from rtcli.settings import Eagerness, NoiseReduction, ServerMode, Vad
+from rtcli.settings import Eagerness, NoiseReduction, ServerMode, Vad, config_path
 
 
 WAY = "Where the call goes"
@@ -40,6 +44,14 @@ def flag(*names: str, text: str, env: str = "", rare: bool = False, panel: str |
 def among(words: Iterable[str]) -> Callable[[str], list[str]]:
     """For completion: those of `words` that begin as what is typed."""
     return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def _profiles(incomplete: str) -> list[str]:
+    """For completion: none where the configuration is broken, which a command tells."""
+    with suppress(UsageError):
+        profiles = read_config(config_path(os.environ)).get("profiles")
+        return among(profiles)(incomplete) if isinstance(profiles, dict) else []
+    return []
 
 
 def _show_all(context: typer.Context, value: bool) -> None:  # noqa: FBT001 - Typer calls it
@@ -355,7 +367,13 @@ class General:
     profile: Annotated[
         str | None,
         flag(
-            "--profile", "-p", text="Profile of the configuration.", env="RTCLI_PROFILE", panel=GENERAL, metavar="NAME"
+            "--profile",
+            "-p",
+            text="Profile of the configuration.",
+            env="RTCLI_PROFILE",
+            panel=GENERAL,
+            metavar="NAME",
+            autocompletion=_profiles,
         ),
     ] = None
     quiet: Annotated[bool, flag("--quiet", "-q", text="Only results and errors.", panel=GENERAL)] = False
