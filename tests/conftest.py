@@ -24,8 +24,11 @@ _COURT = pytest.StashKey[Court]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_COURT] = Court()
+    # Under nohup, and behind `&` in a script, every program that a test starts would ignore these too; what is caught
+    # is not inherited.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        # Under nohup every program that a test starts would ignore it too; what is caught is not inherited.
         signal.signal(signal.SIGHUP, lambda *_: None)
 
 
