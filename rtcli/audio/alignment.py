@@ -209,7 +209,7 @@ class Matcher:
         del self._heard[: max(0, len(self._heard) - 2 * PIECE)]
 
     def energy(self, block: bytes) -> float:
-        samples = self._np.frombuffer(block, self._np.int16).astype(self._np.float32)
+        samples = self._samples(block)
         return float(samples @ samples)
 
     def look(self, reference: Reference) -> int | None:
@@ -217,9 +217,9 @@ class Matcher:
         np = self._np
         if len(self._heard) < 2 * PIECE:
             return None
-        piece = np.frombuffer(bytes(self._heard), np.int16).astype(np.float32)
+        piece = self._samples(bytes(self._heard))
         begin = max(0, reference.end - REACH - PIECE)
-        played = np.frombuffer(reference.played(begin, reference.end), np.int16).astype(np.float32)
+        played = self._samples(reference.played(begin, reference.end))
         if len(played) < 2 * PIECE:
             return None
         small, where = self._coarse(piece), self._coarse(played)
@@ -236,31 +236,35 @@ class Matcher:
 
     def speakers_share(self, reference: Reference) -> float:
         """How much of what was left of late, by energy, is what was played, where the last look found it (0 to 1)."""
-        np = self._np
         if self._found is None:
             return 0.0
-        left = self._coarse(np.frombuffer(b"".join(self._left), np.int16).astype(np.float32))
+        left = self._coarse(self._samples(b"".join(self._left)))
         end = self._found + self._count
-        near = reference.played(end - _RECENT * BLOCK - DELAY, end + APART)
-        played = self._coarse(np.frombuffer(near, np.int16).astype(np.float32))
+        played = self._coarse(self._samples(reference.played(end - _RECENT * BLOCK - DELAY, end + APART)))
         if len(played) < len(left):
             return 0.0
-        dots = np.correlate(played, left, "valid")
-        energy = np.concatenate(([0.0], np.cumsum(played.astype(np.float64) ** 2)))
-        norms = (energy[len(left) :] - energy[: -len(left)]) * float(left @ left)
+        dots = self._np.correlate(played, left, "valid")
+        norms = self._energies(played, len(left)) * float(left @ left)
         return float((dots**2 / (norms + 1.0)).max())
+
+    def _samples(self, pcm: bytes) -> Any:
+        return self._np.frombuffer(pcm, self._np.int16).astype(self._np.float32)
 
     def _coarse(self, pcm: Any) -> Any:
         usable = len(pcm) // _COARSE * _COARSE
         return pcm[:usable].reshape(-1, _COARSE).mean(axis=1)
+
+    def _energies(self, samples: Any, size: int) -> Any:
+        """Of each `size` samples in a row."""
+        sums = self._np.concatenate(([0.0], self._np.cumsum(samples.astype(self._np.float64) ** 2)))
+        return sums[size:] - sums[:-size]
 
     def _best(self, piece: Any, where: Any) -> int | None:
         np = self._np
         size = 1 << (len(where) + len(piece)).bit_length()
         product = np.fft.rfft(where, size) * np.conj(np.fft.rfft(piece, size))
         dots = np.fft.irfft(product, size)[: len(where) - len(piece) + 1]
-        energy = np.concatenate(([0.0], np.cumsum(where.astype(np.float64) ** 2)))
-        norms = np.sqrt((energy[len(piece) :] - energy[: -len(piece)]) * float((piece**2).sum()))
+        norms = np.sqrt(self._energies(where, len(piece)) * float((piece**2).sum()))
         scores = dots / (norms + 100.0 * len(piece))
         best = int(scores.argmax())
         self.alike = float(scores[best])
@@ -348,7 +352,8 @@ class Aligner:
             self._shut = 0
         if not good and self._unproven:
             self._unproven -= 1
-            self._shut = self._shut if self._matcher.alike < UNLIKE else max(self._shut, 2)
+            if self._matcher.alike >= UNLIKE:
+                self._shut = max(self._shut, 2)
         if self._leaves_the_speaker():
             self._shut = max(self._shut, 2)
         if not good and self._suspect is None:
