@@ -251,7 +251,7 @@ class Conversation:
         self._updates, self._events, self._effects = [], [], []
         return step
 
-    def _received(self, event: ev.ServerEvent | ev.Unknown | ev.Malformed) -> None:
+    def _received(self, event: ev.ServerEvent | ev.Malformed) -> None:
         rule = self._rules.get(type(event))
         if isinstance(event, _SHOWN_BY_NO_FILTER):
             self._filtered = False
