@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from rtcli.commands.leaving import leave
+from rtcli.commands.leaving import leave, terminations
 from rtcli.commands.options import Command, Commands
 from rtcli.errors import RtcliError
 
@@ -152,9 +152,8 @@ def rtcli(
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
     # Until a command has something to end in order: the status is the documented one from the beginning.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
-        signal.signal(signal.SIGHUP, lambda *_: os._exit(143))
+    for number in terminations():
+        signal.signal(number, lambda *_: os._exit(143))
     _open_what_is_closed()
     _speak_to_everybody()
     try:

@@ -15,8 +15,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from rtcli import keys, services, wiring
+from rtcli.commands.leaving import terminations
 from rtcli.commands.options import Command, General, grouped
-from rtcli.commands.window import Window, hears_of_hangup
+from rtcli.commands.window import Window
 from rtcli.errors import AuthError, ServiceError, UsageError
 from rtcli.keys import KeyKept, KeyringTrouble
 from rtcli.protocol.dialects import DIALECTS
@@ -163,7 +164,7 @@ def _prompted() -> str:
 @contextmanager
 def _ending_in_order() -> Iterator[None]:
     """While nothing is echoed a signal unwinds what hides it; ending at once would leave the terminal so."""
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hears_of_hangup() else [])]
+    numbers = terminations()
 
     def terminated(*_: object) -> NoReturn:
         for number in numbers:  # SIGHUP comes more than once

@@ -1,4 +1,4 @@
-"""The last step of the program: what is to be given back is, and nothing is waited for."""
+"""The end of the program: the signals that ask for it, and its last step."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from typing import NoReturn
 
 LIMIT = 2.0
 """Seconds to give back a terminal and the like. Closing a log would wait for ever where its reader takes nothing."""
+
+
+def terminations() -> tuple[signal.Signals, ...]:
+    """The signals that ask the program to end, beside Ctrl-C."""
+    return (signal.SIGTERM, signal.SIGHUP) if hears_of_hangup() else (signal.SIGTERM,)
+
+
+def hears_of_hangup() -> bool:
+    """SIGHUP ends this process; not under `nohup`, and not on Windows."""
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
 
 def leave(status: int) -> NoReturn:

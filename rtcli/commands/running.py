@@ -20,8 +20,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from rtcli.commands.lanes import PATIENCE, UpdateLane
-from rtcli.commands.leaving import leave
-from rtcli.commands.window import HANGUP, Window, hears_of_hangup
+from rtcli.commands.leaving import leave, terminations
+from rtcli.commands.window import HANGUP, Window
 from rtcli.errors import NetworkError
 from rtcli.protocol.intents import Fail, HangUp, Intent
 from rtcli.protocol.updates import Closed, Update
@@ -337,8 +337,8 @@ class _Holding:
         self._post(wish)
 
 
-def _heard() -> list[signal.Signals]:
-    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hears_of_hangup() else [])]
+def _heard() -> tuple[signal.Signals, ...]:
+    return (signal.SIGINT, *terminations())
 
 
 def _say_on_stderr(line: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 
-from rtcli.commands.window import hears_of_hangup
+from rtcli.commands.leaving import terminations
 
 
 def wait_for_signal() -> None:
     """Until SIGINT, SIGTERM or SIGHUP."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hears_of_hangup() else ())):
+    for number in (signal.SIGINT, *terminations()):
         signal.signal(number, lambda *_: stop.set())
     stop.wait()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 from contextlib import suppress
 
+from rtcli.commands.leaving import hears_of_hangup
 from rtcli.protocol.intents import HangUp
 from rtcli.terminal.exits import TERMINATED
 
@@ -35,11 +35,6 @@ class Window:
 
 
 HANGUP = HangUp("terminated", exit=TERMINATED)
-
-
-def hears_of_hangup() -> bool:
-    """SIGHUP ends this process; not under `nohup`, and not on Windows."""
-    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
 
 def _controlling() -> int | None:
